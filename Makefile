@@ -1,0 +1,75 @@
+# The commands of the book. `make book` and `make test` are all that most people need.
+#
+#   make book      build the pages into _build/html (installs what it needs; no torch)
+#   make test      install everything; unit tests, and every notebook rerun and compared
+#   make results   make every stored result again, on this machine's data and device
+#   make portable  the notebooks again under every CPU capability, with one thread and two
+#
+# torch comes with CUDA from the default index. For the small CPU build name PyTorch's CPU index:
+#   make test TORCH_INDEX=<address>
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+NOTEBOOKS := $(wildcard book/*.ipynb)
+
+.PHONY: book test test-browser portable results run-notebooks lint format lab clean help
+
+help:
+	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+
+book: $(VENV)/.book
+	$(BIN)/jupyter-book build . -W -n --keep-going
+
+test: $(VENV)/.everything
+	OMP_NUM_THREADS=1 $(BIN)/pytest --nbval -n auto --dist loadfile
+
+test-browser: $(VENV)/.everything
+	$(BIN)/pytest tests/browser
+
+# Outputs must not depend on the machine: six settings, every cell compared in each.
+portable: $(VENV)/.everything
+	@for capability in default avx2 avx512; do for threads in 1 2; do \
+	  echo "ATEN_CPU_CAPABILITY=$$capability, $$threads thread(s)"; \
+	  ATEN_CPU_CAPABILITY=$$capability OMP_NUM_THREADS=$$threads \
+	    $(BIN)/pytest -q --nbval -n auto --dist loadfile book || exit 1; \
+	done; done
+
+results: $(VENV)/.everything
+	for name in $$($(BIN)/python -m helpers list --names); do \
+	  $(BIN)/python -m helpers run $$name || exit 1; \
+	done
+
+# Run every notebook from a fresh kernel and store its outputs.
+run-notebooks: $(VENV)/.everything
+	$(BIN)/jupyter nbconvert --to notebook --inplace --execute \
+	  --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+
+lint: $(VENV)/.everything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check src tests
+
+format: $(VENV)/.everything
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format src tests
+
+lab: $(VENV)/.everything
+	$(BIN)/jupyter lab book/intro.md
+
+clean:
+	rm -rf _build
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.book: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install -q -c constraints.txt -e ".[book]"
+	touch $@
+
+$(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
+ifdef TORCH_INDEX
+	$(PIP) install -q -c constraints.txt --index-url $(TORCH_INDEX) torch torchvision
+endif
+	$(PIP) install -q -c constraints.txt -e ".[run,book,test]"
+	touch $@ $(VENV)/.book

@@ -1,0 +1,166 @@
+"""Curves: predictions as lines, measurements as marks on them, training as lines with bands."""
+
+import altair as alt
+import pandas as pd
+
+from helpers.charts.theme import SHAPES, WIDTH, axis_of, colors_of, domain_of, rule, scale_of
+from helpers.tables import significant
+
+
+def curves(
+    predicted: pd.DataFrame | None = None,
+    measured: pd.DataFrame | None = None,
+    *,
+    x: str,
+    y: str,
+    description: str,
+    color: str | None = None,
+    panel: str | None = None,
+    error: str | None = None,
+    low: str | None = None,
+    high: str | None = None,
+    rules: dict[str, float] | None = None,
+    log_x: bool = False,
+    log_y: bool = False,
+    x_title: str | None = None,
+    y_title: str | None = None,
+    color_title: str | None = None,
+    height: int = 260,
+) -> alt.Chart:
+    """Lines for what is predicted, marks for what is measured; either may be left out.
+
+    Both tables hold the columns ``x`` and ``y`` and, where given, ``color`` (one line or series
+    each, in order of first appearance) and ``panel`` (small charts side by side). ``error`` names
+    a column of ``measured``: a bar reaches that far above and below. ``low`` and ``high`` name
+    columns that bound a band. ``rules`` draws labeled vertical lines at these ``x``.
+    On a logarithmic axis values at or below zero are left out.
+    """
+    tables = [table for table in (predicted, measured) if table is not None]
+    if not tables:
+        raise ValueError("No table to draw; give predicted, measured, or both.")
+    everything = pd.concat(tables)
+    axes = {
+        "x": alt.X(
+            x,
+            type="quantitative",
+            title=x_title or x,
+            scale=scale_of(log_x, padding=8),
+            axis=axis_of(everything[x], log_x),
+        ),
+        "y": alt.Y(
+            y,
+            type="quantitative",
+            title=y_title or y,
+            scale=scale_of(log_y),
+            axis=axis_of(everything[y], log_y),
+        ),
+    }
+    if color:
+        scale = colors_of(everything[color])
+        axes["color"] = alt.Color(color, type="nominal", title=color_title or color, scale=scale)
+    layers = []
+    for table, is_measured in ((predicted, False), (measured, True)):
+        if table is None:
+            continue
+        columns = [c for c in dict.fromkeys([x, y, color, panel, error, low, high]) if c]
+        kept = table[[c for c in columns if c in table.columns]]
+        for log, column in ((log_x, x), (log_y, y)):
+            kept = kept[kept[column] > 0] if log else kept
+        base = alt.Chart(significant(kept)).encode(**axes)
+        if low and high and {low, high} <= set(kept.columns):
+            band = {name: axis for name, axis in axes.items() if name != "y"}
+            layers.append(
+                alt.Chart(base.data)
+                .mark_area(opacity=0.22)
+                .encode(
+                    **band, y=alt.Y(low, type="quantitative", title=y_title or y), y2=alt.Y2(high)
+                )
+            )
+        if not is_measured:
+            layers.append(base.mark_line(clip=True))
+            continue
+        if error:
+            layers.append(
+                base.transform_calculate(
+                    lower=f"datum['{y}'] - datum['{error}']",
+                    upper=f"datum['{y}'] + datum['{error}']",
+                )
+                .mark_rule(strokeWidth=1.5)
+                .encode(y=alt.Y("lower:Q", title=y_title or y, scale=scale_of(log_y)), y2="upper:Q")
+            )
+        if color:
+            base = base.encode(
+                shape=alt.Shape(
+                    color,
+                    type="nominal",
+                    title=color_title or color,
+                    scale=alt.Scale(
+                        domain=domain_of(everything[color]),
+                        range=SHAPES[: everything[color].nunique()],
+                    ),
+                )
+            )
+        layers.append(base.mark_point(clip=True))
+    layers += [rule(label, value) for label, value in (rules or {}).items()]
+    chart = alt.layer(*layers)
+    if panel is None:
+        return chart.properties(width=WIDTH - 60, height=height, description=description)
+    panels = domain_of(everything[panel])
+    each = (WIDTH - 70) // len(panels) - 20
+    parts = [
+        alt.layer(
+            *[
+                layer.transform_filter(alt.datum[panel] == name) if _has(layer, panel) else layer
+                for layer in layers
+            ]
+        ).properties(width=each, height=height, title=str(name))
+        for name in panels
+    ]
+    return alt.hconcat(*parts).properties(description=description)
+
+
+def training_curves(
+    table: pd.DataFrame,
+    *,
+    description: str,
+    x: str = "step",
+    y: str = "loss",
+    color: str = "scheme",
+    log_y: bool = False,
+    x_title: str = "training step",
+    y_title: str = "training loss",
+    color_title: str = "first weights",
+    rules: dict[str, float] | None = None,
+    height: int = 280,
+) -> alt.Chart:
+    """Loss (or accuracy) during training: per ``color`` the mean over runs, and, where several
+    rows share an ``x``, a band from the lowest to the highest of them. ``rules`` draws labeled
+    horizontal lines, such as a loss that theory names."""
+    grouped = table.groupby([color, x], sort=False)[y]
+    summary = grouped.agg(mean="mean", lowest="min", highest="max").reset_index()
+    summary = significant(summary)
+    scale = scale_of(log_y)
+    several = bool((grouped.count() > 1).any())
+    base = alt.Chart(summary).encode(
+        x=alt.X(x, type="quantitative", title=x_title, scale=scale_of(False, padding=4)),
+        color=alt.Color(color, type="nominal", title=color_title, scale=colors_of(table[color])),
+    )
+    axis = axis_of(table[y], log_y)
+    layers = [
+        base.mark_line(strokeWidth=1.8).encode(
+            y=alt.Y("mean:Q", title=y_title, scale=scale, axis=axis)
+        )
+    ]
+    if several:
+        layers.insert(
+            0,
+            base.mark_area(opacity=0.25).encode(
+                y=alt.Y("lowest:Q", title=y_title, scale=scale, axis=axis), y2="highest:Q"
+            ),
+        )
+    layers += [rule(label, value, axis="y") for label, value in (rules or {}).items()]
+    return alt.layer(*layers).properties(width=WIDTH - 60, height=height, description=description)
+
+
+def _has(layer, column: str) -> bool:
+    return isinstance(getattr(layer, "data", None), pd.DataFrame) and column in layer.data.columns

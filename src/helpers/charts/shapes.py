@@ -1,0 +1,119 @@
+"""Distributions as violins, matrices as colored cells."""
+
+import altair as alt
+import pandas as pd
+
+from helpers.charts.theme import PALETTE, WIDTH, domain_of
+from helpers.tables import significant
+
+
+def violins(
+    table: pd.DataFrame,
+    *,
+    panel: str,
+    description: str,
+    label: str = "{}",
+    x_title: str = "hidden layer",
+    y_title: str = "activation",
+    height: int = 130,
+) -> alt.VConcatChart:
+    """The spread of the values in every layer, one row of violins for each value of ``panel``.
+
+    ``table`` holds ``panel``, ``position`` (the layer's number), ``center``, ``width`` and
+    ``density``, as ``propagation.histograms`` gives them. Every row has its own vertical scale,
+    so that a layer is seen relative to the widest in its row; a violin's width is relative to its
+    own peak. ``label`` formats the panel's value for its title, such as ``"σ = {}"``.
+    """
+    rows = []
+    values = domain_of(table[panel])
+    for number, value in enumerate(values):
+        shapes = violin_rows(table[table[panel] == value])
+        rows.append(
+            violin_marks(
+                alt.Chart(shapes),
+                PALETTE[number % len(PALETTE)],
+                x_title if value == values[-1] else "",
+                y_title,
+            ).properties(width=WIDTH - 70, height=height, title=label.format(value))
+        )
+    return alt.vconcat(*rows, spacing=14).properties(description=description)
+
+
+def matrix(
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    value: str,
+    description: str,
+    panel: str | None = None,
+    x_title: str | None = None,
+    y_title: str | None = None,
+    value_title: str | None = None,
+    diverging: bool = True,
+    cell: int = 14,
+) -> alt.Chart:
+    """Numbers as colored cells: a weight matrix, the correlations of pairs, an image.
+
+    Rows of ``table`` are cells at (``x``, ``y``). Diverging colors are centered at zero (blue
+    below, vermilion above); otherwise they run from the page's color to blue.
+    """
+    data = significant(table[[c for c in (x, y, value, panel) if c]], digits=3)
+    largest = float(data[value].abs().max()) or 1.0
+    scale = (
+        alt.Scale(domain=[-largest, 0, largest], range=[PALETTE[0], "#f2f2f2", PALETTE[2]])
+        if diverging
+        else alt.Scale(domain=[0, largest], range=["#f2f2f2", PALETTE[0]])
+    )
+    axis = alt.Axis(labels=False, ticks=False, domain=False, grid=False)
+    chart = (
+        alt.Chart(data)
+        .mark_rect()
+        .encode(
+            x=alt.X(x, type="ordinal", title=x_title or x, axis=axis),
+            y=alt.Y(y, type="ordinal", title=y_title or y, axis=axis),
+            color=alt.Color(value, type="quantitative", title=value_title or value, scale=scale),
+        )
+    )
+    chart = chart.properties(width=alt.Step(cell), height=alt.Step(cell), description=description)
+    if panel is None:
+        return chart
+    return chart.facet(
+        alt.Column(panel, type="nominal", title=None, sort=domain_of(table[panel])), spacing=16
+    ).properties(description=description)
+
+
+def violin_rows(table: pd.DataFrame, *by: str) -> pd.DataFrame:
+    """A violin a row: its position, its reach, and half its width at every bin."""
+    rows = []
+    for key, one in table.groupby([*by, "position"], sort=False):
+        peak = one["density"].max() or 1.0
+        reach = one["center"].max() + one["width"].iloc[0] / 2
+        half = significant([0.44 * d / peak for d in one["density"]], digits=2, floor=1e-3)
+        rows.append(dict(zip([*by, "position"], key)) | {"reach": reach, "half": half})
+    return significant(pd.DataFrame(rows))
+
+
+def violin_marks(chart: alt.Chart, color: str, x_title: str, y_title: str) -> alt.Chart:
+    return (
+        chart.transform_calculate(bin="sequence(length(datum.half))", bins="length(datum.half)")
+        .transform_flatten(["half", "bin"])
+        .transform_calculate(
+            value="datum.reach * ((2 * datum.bin + 1) / datum.bins - 1)",
+            left="datum.position - datum.half",
+            right="datum.position + datum.half",
+        )
+        .transform_filter("datum.half > 0")
+        .mark_area(orient="horizontal", color=color, opacity=0.75, stroke=color, strokeWidth=1)
+        .encode(
+            x=alt.X(
+                "left:Q",
+                title=x_title,
+                scale=alt.Scale(zero=False, nice=False, padding=12),
+                axis=alt.Axis(format="d", tickMinStep=1, grid=False),
+            ),
+            x2="right:Q",
+            y=alt.Y("value:Q", title=y_title, axis=alt.Axis(tickCount=5)),
+            detail="position:N",
+        )
+    )

@@ -1,0 +1,105 @@
+"""What all figures share: the theme, the palette, the axes."""
+
+import math
+
+import altair as alt
+import pandas as pd
+
+from helpers.tables import significant
+
+#: Told apart under the common color-vision deficiencies, and on white and on near-black.
+PALETTE = ["#0072B2", "#009E73", "#D55E00", "#B65FA0", "#A07400", "#5D7F99"]
+SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down"]
+WIDTH = 560
+GREY = "#808080"
+INK = "black"  # neutral marks: the page draws black in its text color, light or dark
+
+
+@alt.theme.register("first-weights", enable=True)
+def theme() -> alt.theme.ThemeConfig:
+    font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+    return {
+        "config": {
+            "background": "transparent",
+            "font": font,
+            "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": 260},
+            "range": {"category": PALETTE, "symbol": SHAPES},
+            "axis": {
+                "labelFontSize": 12,
+                "titleFontSize": 13,
+                "titleFontWeight": "normal",
+                "gridColor": GREY,
+                "gridOpacity": 0.22,
+                "domainColor": GREY,
+                "tickColor": GREY,
+                "titlePadding": 8,
+                "labelOverlap": True,
+            },
+            "legend": {
+                "labelFontSize": 12,
+                "titleFontSize": 12,
+                "titleFontWeight": "normal",
+                "orient": "top",
+                "titleOrient": "left",
+                "labelLimit": 260,
+                "symbolSize": 90,
+                "symbolStrokeWidth": 2.5,
+                "symbolOpacity": 1,
+                "columns": 3,
+            },
+            "title": {"fontSize": 14, "fontWeight": 600, "anchor": "start", "offset": 10},
+            "header": {"labelFontSize": 13, "titleFontSize": 13, "titleFontWeight": "normal"},
+            "line": {"strokeWidth": 2.2},
+            "point": {"size": 60, "filled": True, "opacity": 1},
+        }
+    }
+
+
+alt.renderers.enable("first-weights")
+
+
+def scale_of(log: bool, padding: float | None = None) -> alt.Scale:
+    options = {} if padding is None else {"padding": padding, "nice": False}
+    return alt.Scale(type="log", **options) if log else alt.Scale(zero=False, **options)
+
+
+def axis_of(column: pd.Series, log: bool) -> alt.Axis:
+    """Whole numbers for counts; powers of ten, seven at most, for a logarithmic axis that spans
+    decades: Vega would draw a grid line for every multiple."""
+    if not log:
+        whole = column.dtype.kind in "iu"
+        return alt.Axis(format="d", tickMinStep=1) if whole else alt.Axis()
+    shown = column[column > 0]
+    first, last = (math.floor(math.log10(shown.min())), math.ceil(math.log10(shown.max())))
+    if last - first < 2:
+        return alt.Axis(format="~g", tickCount=6)
+    decades = range(first, last + 1, -(-(last - first) // 7))
+    far = first < -3 or last > 4
+    return alt.Axis(values=[10.0**d for d in decades], format=".0e" if far else "~g")
+
+
+def domain_of(column: pd.Series) -> list:
+    return list(dict.fromkeys(column.tolist()))
+
+
+def colors_of(column: pd.Series) -> alt.Scale:
+    domain = domain_of(column)
+    if len(domain) > len(PALETTE):
+        raise ValueError(
+            f"{len(domain)} colors in {column.name!r}; a figure can tell {len(PALETTE)} apart. "
+            "Show fewer, or use panels."
+        )
+    return alt.Scale(domain=domain, range=PALETTE[: len(domain)])
+
+
+def rule(label: str, value: float, axis: str = "x") -> alt.LayerChart:
+    at = alt.datum(significant(float(value)), type="quantitative")
+    line = alt.Chart().mark_rule(color=GREY, strokeDash=[4, 4], strokeWidth=1.5)
+    text = alt.Chart().mark_text(color=INK, fontSize=12, align="left")
+    if axis == "x":
+        return line.encode(x=at) + text.mark_text(
+            text=label, dx=4, dy=9, baseline="top", color=INK, fontSize=12, align="left"
+        ).encode(x=at, y=alt.value(0))
+    return line.encode(y=at) + text.mark_text(
+        text=label, dx=-2, dy=-6, color=INK, fontSize=12, align="right"
+    ).encode(y=at, x=alt.value("width"))

@@ -1,0 +1,108 @@
+"""The book's networks, as ordinary modules.
+
+They are built without touching PyTorch's global random state, with every weight and bias zero,
+until `helpers.initializers.initialize` draws them.
+"""
+
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from helpers import checks
+from helpers.activations import activation as named_activation
+
+
+class Activation(nn.Module):
+    """Any elementwise function of a tensor, as a layer."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]):
+        super().__init__()
+        self.function = function
+
+    def forward(self, values: Tensor) -> Tensor:
+        return self.function(values)
+
+    def extra_repr(self) -> str:
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+
+class MLP(nn.Sequential):
+    """Multi-layer perceptron: linear layers, each but the last followed by an activation.
+
+    ``widths`` are the sizes n_0 … n_L, input and output included; inputs are (batch, n_0).
+    ``activation`` is a name in `helpers.activations.ACTIVATIONS`, a callable, or a sequence of L of
+    them, one behind every linear layer, the last included. The children are called ``linear1``,
+    ``act1``, ``linear2``, … Raises ValueError for fewer than two widths, a width below 1, an
+    unknown activation, or a sequence of another length than L.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        activation: str | Callable | Sequence[str | Callable] = "relu",
+        *,
+        bias: bool = True,
+        dtype: torch.dtype = torch.float64,
+    ):
+        widths = [checks.count("width", width) for width in widths]
+        depth = len(widths) - 1
+        if depth < 1:
+            raise ValueError(f"widths is {widths}; expected two sizes or more, input and output.")
+        if isinstance(activation, str) or callable(activation):
+            activations = [activation] * (depth - 1)
+        elif len(activation) == depth:
+            activations = list(activation)
+        else:
+            raise ValueError(
+                f"{len(activation)} activations for {depth} linear layers; expected one for each."
+            )
+        children = OrderedDict()
+        for i, (fan_in, fan_out) in enumerate(zip(widths, widths[1:]), start=1):
+            children[f"linear{i}"] = _blank(nn.Linear, fan_in, fan_out, bias=bias, dtype=dtype)
+            if i <= len(activations):
+                children[f"act{i}"] = _as_module(activations[i - 1])
+        super().__init__(children)
+
+
+class ArticleCNN(nn.Sequential):
+    """The convolutional network of the article's Figure 1, for 28×28 images; returns logits.
+
+    Inputs are (batch, channels, 28, 28). Two 3×3 convolutions without padding (32 and 64
+    channels), max-pooling, dropout 1/4, a dense layer of 128, dropout 1/2, a dense layer of
+    ``classes``. The article takes a softmax of the result.
+    """
+
+    def __init__(self, *, classes: int = 10, channels: int = 1, dtype: torch.dtype = torch.float32):
+        checks.count("classes", classes)
+        checks.count("channels", channels)
+        super().__init__(
+            OrderedDict(
+                conv1=_blank(nn.Conv2d, channels, 32, 3, dtype=dtype),
+                act1=nn.ReLU(),
+                conv2=_blank(nn.Conv2d, 32, 64, 3, dtype=dtype),
+                act2=nn.ReLU(),
+                pool=nn.MaxPool2d(2),
+                dropout1=nn.Dropout(0.25),
+                flatten=nn.Flatten(),
+                dense1=_blank(nn.Linear, 64 * 12 * 12, 128, dtype=dtype),
+                act3=nn.ReLU(),
+                dropout2=nn.Dropout(0.5),
+                dense2=_blank(nn.Linear, 128, classes, dtype=dtype),
+            )
+        )
+
+
+def _blank(kind: type[nn.Module], *sizes: int, **options) -> nn.Module:
+    """A layer of zeros: its constructor would draw from the global generator."""
+    layer = nn.utils.skip_init(kind, *sizes, **options)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+    return layer
+
+
+def _as_module(activation: str | Callable) -> nn.Module:
+    function = named_activation(activation)
+    return copy.deepcopy(function) if isinstance(function, nn.Module) else Activation(function)

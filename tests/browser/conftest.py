@@ -1,0 +1,88 @@
+"""A browser, and the built book on a server of its own. Every other host is out of reach."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+BOOK = ROOT / "_build" / "html"
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    "--disable-sync --no-first-run"
+).split()
+
+
+def chromium() -> str:
+    """Return the path of the browser, or end the session telling how to get one."""
+    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
+    for name in filter(None, names):
+        if path := shutil.which(name):
+            return path
+    pytest.exit(
+        "no browser found: install Chromium (Debian: apt-get install chromium) "
+        "or set CHROMIUM to the path of one",
+        returncode=2,
+    )
+
+
+def pages() -> list[str]:
+    """Return every page of the built book, or end the session telling how to build it."""
+    found = sorted(page.relative_to(BOOK).as_posix() for page in BOOK.rglob("*.html"))
+    found = [page for page in found if not page.startswith("_static/")]
+    if not found:
+        pytest.exit("no page in _build/html: build the book first, with: make book", returncode=2)
+    return found
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "page_name" in metafunc.fixturenames:
+        metafunc.parametrize("page_name", pages())
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class Site:
+    """The files of `folder` under an address on this machine, as `site.url`."""
+
+    def __init__(self, folder: Path) -> None:
+        handler = partial(_Silent, directory=str(folder))
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.fixture(scope="session")
+def book() -> Iterator[Site]:
+    pages()
+    site = Site(BOOK)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def folder_site(tmp_path: Path) -> Iterator[Site]:
+    site = Site(tmp_path)
+    yield site
+    site.close()

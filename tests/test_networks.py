@@ -1,0 +1,50 @@
+import pytest
+import torch
+from torch import nn
+
+from helpers import networks
+
+
+def test_the_article_cnn_is_the_article_s():
+    network = networks.ArticleCNN()
+    # Keras prints these counts for the example that the article trained.
+    sizes = {name: sum(p.numel() for p in m.parameters()) for name, m in network.named_children()}
+    assert {n: s for n, s in sizes.items() if s} == {
+        "conv1": 320, "conv2": 18_496, "dense1": 1_179_776, "dense2": 1_290
+    }  # fmt: skip
+    assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_an_mlp_computes_what_it_says():
+    network = networks.MLP([3, 4, 2], "tanh")
+    for parameter in network.parameters():
+        nn.init.uniform_(parameter, generator=torch.Generator().manual_seed(0))
+    w1, b1, w2, b2 = network.parameters()
+    inputs = torch.ones(5, 3, dtype=torch.float64)
+    assert torch.allclose(network(inputs), torch.tanh(inputs @ w1.T + b1) @ w2.T + b2)
+    assert [name for name, _ in network.named_children()] == ["linear1", "act1", "linear2"]
+
+
+def test_each_layer_may_have_an_activation_of_its_own():
+    network = networks.MLP([3, 3, 3], ["linear", torch.erf])
+    assert [name for name, _ in network.named_children()] == ["linear1", "act1", "linear2", "act2"]
+    with pytest.raises(ValueError, match="3 activations for 2 linear layers"):
+        networks.MLP([3, 3, 3], ["relu"] * 3)
+
+
+def test_building_leaves_the_global_generator_alone_and_the_weights_zero():
+    before = torch.random.get_rng_state()
+    built = [networks.MLP([5, 5]), networks.ArticleCNN()]
+    assert torch.equal(before, torch.random.get_rng_state())
+    assert all((p == 0).all() for network in built for p in network.parameters())
+
+
+@pytest.mark.parametrize("widths", [[0, 3], [3, -1], [3, 2.5], [3], []])
+def test_bad_widths_are_refused(widths):
+    with pytest.raises(ValueError, match="width"):
+        networks.MLP(widths)
+
+
+def test_an_unknown_activation_is_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="Did you mean 'relu'"):
+        networks.MLP([3, 3, 3], "relo")

@@ -1,0 +1,244 @@
+import math
+import signal
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from helpers import training
+from helpers.initializers import initialize
+from helpers.networks import MLP
+
+# Blobs that a small network with dropout learns; the killed child trains on the same.
+CHILD = """
+import sys, time, torch
+from torch import nn
+from helpers import training
+
+def seeded(seed):
+    return torch.Generator().manual_seed(seed)
+
+def blobs():
+    labels = torch.arange(60) % 3
+    noise = torch.randn(60, 5, generator=seeded(1), dtype=torch.float64)
+    return noise + 2 * nn.functional.one_hot(labels, 5), labels
+
+def run(optimizer, checkpoint=None, **options):
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3)).double()
+    images, labels = blobs()
+    table = training.train(
+        network, images, labels, epochs=6, batch_size=25, optimizer=optimizer,
+        generator=seeded(2), test=(images, labels), checkpoint=checkpoint, **options,
+    )
+    return table, network
+
+def announce(network, epoch):
+    print(epoch, flush=True)
+    time.sleep(0.05)
+    return {}
+
+if __name__ == "__main__":
+    run(training.sgd(0.1), sys.argv[1], record=announce)
+"""
+scope = {"__name__": "child"}
+exec(CHILD, scope)
+seeded, blobs, run = scope["seeded"], scope["blobs"], scope["run"]
+
+
+def network_and_data():
+    network = initialize(MLP([5, 7, 3], "tanh"), "lecun", generator=seeded(3))
+    return network, *blobs()
+
+
+def by_hand(rule, criterion, epochs=3, batch_size=25):
+    """Losses, step by step, of a loop that shares no line with `helpers.training`."""
+    network, images, labels = network_and_data()
+    generator = seeded(4)
+    torch.randint(2**62, (), generator=generator)  # dropout's seed, drawn first
+    memory = [torch.zeros_like(p) for p in network.parameters()]
+    losses = []
+    for _ in range(epochs):
+        order = torch.randperm(60, generator=generator).tolist()
+        for start in range(0, 60, batch_size):
+            batch = order[start : start + batch_size]
+            loss = criterion(network(images[batch]), labels[batch])
+            gradients = torch.autograd.grad(loss, list(network.parameters()))
+            losses.append(loss.item())
+            with torch.no_grad():
+                for parameter, gradient, square in zip(network.parameters(), gradients, memory):
+                    parameter -= rule(gradient, square)
+    return losses
+
+
+def rms_step(gradient, square):
+    square.mul_(0.9).add_(0.1 * gradient**2)
+    return 0.01 * gradient / (square.sqrt() + 1e-7)
+
+
+def logits_loss(logits, labels):
+    return (logits.logsumexp(1) - logits[range(len(labels)), labels]).mean()
+
+
+def clipped_loss(logits, labels):
+    probabilities = logits.exp() / logits.exp().sum(1, keepdim=True)
+    chosen = (nn.functional.one_hot(labels, 3) * probabilities).sum(1)
+    return -chosen.clip(1e-7, 1 - 1e-7).log().mean()
+
+
+@pytest.mark.parametrize(
+    "optimizer, rule, loss, criterion",
+    [
+        (training.sgd(0.2), lambda gradient, square: 0.2 * gradient, "logits", logits_loss),
+        (training.rmsprop(0.01), rms_step, "clipped", clipped_loss),
+    ],
+)
+def test_a_run_equals_a_loop_by_hand(optimizer, rule, loss, criterion):
+    network, images, labels = network_and_data()
+    options = {"epochs": 3, "batch_size": 25, "loss": loss, "generator": seeded(4)}
+    table = training.train(network, images, labels, optimizer=optimizer, **options)
+    assert table.quantity.eq("loss").all()
+    assert table.step.tolist() == list(range(1, 10))
+    assert table.epoch.tolist() == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    expected = by_hand(rule, criterion)
+    assert table.value.tolist() == pytest.approx(expected, abs=1e-10, rel=0)
+    assert expected[-1] < expected[0]
+
+
+def test_an_example_with_clipped_loss_teaches_nothing():
+    logits = torch.tensor([[0.0, 40.0], [40.0, 0.0], [1.0, 0.0]], dtype=torch.float64)
+    logits.requires_grad_()
+    labels = torch.zeros(3, dtype=torch.int64)
+    for row, expected in enumerate([-math.log(1e-7), 1e-7, math.log1p(math.exp(-1))]):
+        loss = training.clipped_cross_entropy(logits[row : row + 1], labels[:1])
+        assert loss.item() == pytest.approx(expected, rel=1e-6)
+    assert -math.log(1e-7) == pytest.approx(16.118, abs=5e-4)
+    training.clipped_cross_entropy(logits, labels).backward()
+    assert torch.equal(logits.grad[:2], torch.zeros(2, 2, dtype=torch.float64))
+    assert logits.grad[2].abs().min() > 0.05
+
+
+def test_a_run_is_decided_by_its_generator_alone():
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    network, images, labels = network_and_data()
+    network = nn.Sequential(nn.Dropout(0.3), network)
+    options = {"epochs": 1, "batch_size": 10, "optimizer": training.sgd(0.0001)}
+    train = training.train
+    tables = [train(network, images, labels, generator=seeded(s), **options) for s in (6, 7)]
+    assert torch.equal(torch.get_rng_state(), before)
+    assert not tables[0].equals(tables[1])
+    first, _ = run(training.sgd(0.1))
+    torch.rand(3)
+    second, _ = run(training.sgd(0.1))
+    assert first.equals(second)
+
+
+def test_the_test_set_is_evaluated_before_and_after_every_epoch():
+    table, network = run(training.sgd(0.1), record=lambda network, epoch: {"twice": 2 * epoch})
+    accuracies = table[table.quantity == "test_accuracy"]
+    assert accuracies.epoch.tolist() == list(range(7))
+    assert accuracies.step.tolist() == [0, 3, 6, 9, 12, 15, 18]
+    images, labels = blobs()
+    with torch.no_grad():
+        logits = network.eval()(images)
+    assert accuracies.value.iloc[-1] == (logits.argmax(1) == labels).double().mean().item()
+    last_loss = table[table.quantity == "test_loss"].value.iloc[-1]
+    assert last_loss == pytest.approx(logits_loss(logits, labels).item(), rel=1e-12)
+    assert table[table.quantity == "twice"].value.tolist() == [0, 2, 4, 6, 8, 10, 12]
+
+
+def test_a_network_that_overflows_is_recorded_not_raised():
+    images, labels = blobs()
+    network = initialize(MLP([5, 7, 3], "relu"), "he", generator=seeded(3))
+    options = {"epochs": 4, "batch_size": 20, "optimizer": training.sgd(1e200)}
+    table = training.train(
+        network, images, labels, generator=seeded(4), test=(images, labels), **options
+    )
+    last = table[table.epoch == 4].set_index("quantity").value
+    assert last["loss"].isna().all() and math.isnan(last["test_loss"])
+    assert last["test_accuracy"] == 0
+
+
+def test_autocast_leaves_weights_and_loss_in_float32():
+    images, labels = blobs()
+    network = initialize(MLP([5, 7, 3], dtype=torch.float32), "he", generator=seeded(3))
+    options = {"epochs": 1, "batch_size": 20, "optimizer": training.sgd(0.1)}
+    seen = []
+    network.linear2.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    training.train(
+        network, images.float(), labels, generator=seeded(4), autocast=torch.bfloat16, **options
+    )
+    assert set(seen) == {torch.bfloat16}
+    assert {p.dtype for p in network.parameters()} == {torch.float32}
+
+
+def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
+    checkpoint = tmp_path / "member.pt"
+    expected, trained = run(training.sgd(0.1))
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(checkpoint)], stdout=subprocess.PIPE, text=True
+    ) as child:
+        while child.stdout.readline().strip() != "3":
+            assert child.poll() is None
+        child.kill()
+    assert child.returncode == -signal.SIGKILL
+    starts = []
+    table, network = run(training.sgd(0.1), checkpoint, progress=starts.append)
+    assert 120 <= starts[0] < 360, "it began where an epoch had ended"
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    for one, other in zip(network.parameters(), trained.parameters()):
+        assert torch.equal(one, other)
+
+
+def test_an_interrupted_run_keeps_the_optimizers_memory(tmp_path):
+    expected, _ = run(training.rmsprop(0.01))
+
+    def interrupt(done):
+        if done > 200:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(training.rmsprop(0.01), tmp_path / "member.pt", progress=interrupt)
+    table, _ = run(training.rmsprop(0.01), tmp_path / "member.pt")
+    pd.testing.assert_frame_equal(table, expected, check_exact=True)
+    again, _ = run(training.rmsprop(0.01), tmp_path / "member.pt")
+    assert again.equals(table) and again.attrs == table.attrs
+    assert [file.name for file in tmp_path.iterdir()] == ["member.pt"]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+def test_a_damaged_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / "member.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"member\.pt does not fit this run.*Delete it"):
+        run(training.sgd(0.1), path)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"epochs": 0}, "epochs is 0; expected a whole number"),
+        ({"batch_size": 0}, "batch_size is 0; expected a whole number"),
+        ({"loss": "clip"}, "Unknown loss 'clip'. Did you mean 'clipped'"),
+        ({"labels": torch.zeros(59, dtype=torch.int64)}, "60 images and 59 labels"),
+        ({"test": (torch.zeros(0, 5), torch.zeros(0))}, "test set of 0 images and 0 labels"),
+    ],
+)
+def test_bad_arguments(change, message):
+    network, images, labels = network_and_data()
+    good = {"images": images, "labels": labels, "epochs": 1, "batch_size": 9}
+    with pytest.raises(ValueError, match=message):
+        training.train(
+            network, **(good | {"optimizer": training.sgd(1.0), "generator": seeded(0)} | change)
+        )
+
+
+@pytest.mark.parametrize("rate", [0, -1.0, math.nan, math.inf])
+def test_bad_learning_rates(rate):
+    for name in training.OPTIMIZERS:
+        with pytest.raises(ValueError, match="learning rate is"):
+            training.OPTIMIZERS[name](rate)
