@@ -37,7 +37,7 @@ portable: $(VENV)/.everything
 	done; done
 
 results: $(VENV)/.everything
-	for name in $$($(BIN)/python -m helpers list --names); do \
+	for name in $$($(BIN)/python -m helpers list | cut -d" " -f1); do \
 	  $(BIN)/python -m helpers run $$name || exit 1; \
 	done
 

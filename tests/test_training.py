@@ -95,6 +95,7 @@ def clipped_loss(logits, labels):
         (training.sgd(0.2), lambda gradient, square: 0.2 * gradient, "logits", logits_loss),
         (training.rmsprop(0.01), rms_step, "clipped", clipped_loss),
     ],
+    ids=["sgd", "rmsprop"],
 )
 def test_a_run_equals_a_loop_by_hand(optimizer, rule, loss, criterion):
     network, images, labels = network_and_data()
@@ -210,11 +211,11 @@ def test_an_interrupted_run_keeps_the_optimizers_memory(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["member.pt"]
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint"], ids=["empty", "text"])
 def test_a_damaged_checkpoint_is_named(tmp_path, content):
     path = tmp_path / "member.pt"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"member\.pt does not fit this run.*Delete it"):
+    with pytest.raises(ValueError, match=r"member\.pt is damaged, or .*Delete it"):
         run(training.sgd(0.1), path)
 
 

@@ -11,7 +11,7 @@ import platformdirs
 import torch
 from torch import Tensor
 
-from . import checks, sources
+from helpers import checks, sources
 
 Split = Literal["train", "test"]
 Scaling = Literal["raw", "standardized"]

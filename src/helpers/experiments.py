@@ -251,10 +251,10 @@ class _Show:
         step = self.before + done - self.bar.n
         if self.started:
             self.bar.update(step)
-        else:
+        elif not self.bar.disable:
             self.bar.initial += step
             self.bar.n += step
-            self.started = True
+        self.started = True
 
 
 def _device(name: str):

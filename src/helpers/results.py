@@ -85,9 +85,7 @@ def read(name: str, folder: str | Path | None = None):
         reason = f"{table_file.name} was altered: SHA-256 {found}, expected {record['sha256']}"
         raise _refusal(name, reason, record)
     text = io.BytesIO(gzip.decompress(packed))
-    table = pd.read_csv(
-        text, float_precision="round_trip", keep_default_na=False, na_values=["nan"]
-    )
+    table = pd.read_csv(text, keep_default_na=False, na_values=["nan"])
     if list(table.columns) != record["columns"] or len(table) != record["rows"]:
         reason = (
             f"{table_file.name} has {len(table)} rows of {', '.join(table.columns)}; "

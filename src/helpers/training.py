@@ -268,7 +268,7 @@ def _restore(path, network, rule, generator, dropout) -> dict:
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
         if saved.pop("version") != VERSION:
-            raise ValueError("made by another version of helpers.training")
+            raise ValueError("made by another version of this module")
         network.load_state_dict(saved.pop("network"))
         rule.load_state_dict(saved.pop("optimizer"))
         generator.set_state(saved.pop("shuffling"))
@@ -276,5 +276,5 @@ def _restore(path, network, rule, generator, dropout) -> dict:
         return saved
     except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(
-            f"The checkpoint {path} does not fit this run ({error}). Delete it to start again."
+            f"The checkpoint {path} is damaged, or does not fit this run. Delete it to start again."
         ) from error

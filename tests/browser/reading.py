@@ -23,6 +23,7 @@ class Visit:
 def visit(browser: Browser, address: str, width: int = 1280, **options: Any) -> Iterator[Visit]:
     """Open `address`; whatever is asked of another host is refused and recorded."""
     context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+    context.set_default_timeout(5000)
     visit = Visit(context.new_page())
     home = address.split("/", 3)[:3]
 
@@ -64,16 +65,18 @@ def charts_are_live(page: Page) -> None:
     """Every chart that is scrolled to gets drawn, with marks, and its static picture goes."""
     for chart in page.locator(".chart").all():
         chart.scroll_into_view_if_needed()
-        chart.and_(page.locator(".chart-drawn")).wait_for(timeout=5000)
+        chart.and_(page.locator(".chart-drawn")).wait_for()
         assert marks(chart), "a live chart without marks"
         assert not chart.locator(".chart-picture > svg").count(), "the static picture stayed"
 
 
 def marks(chart: Locator) -> str:
     """Return what Vega has drawn of the data: the shapes, without axes, legends and titles."""
-    return "".join(chart.locator(".chart-live .role-mark").evaluate_all(
-        "marks => marks.map(mark => mark.innerHTML)"
-    ))
+    return "".join(
+        chart.locator(".chart-live .role-mark").evaluate_all(
+            "marks => marks.map(mark => mark.innerHTML)"
+        )
+    )
 
 
 def pictures_are_described(page: Page) -> None:

@@ -151,9 +151,7 @@ def _chooser(
         )
     step = (grid[-1] - grid[0]) / len(steps)
     if not any(abs(start - value) < step / 100 for value in grid):
-        raise ValueError(
-            f"start is {start!r}; expected one of the values of {parameter!r}: {grid}."
-        )
+        raise ValueError(f"start is {start!r}; expected a value of {parameter!r}, one of {grid}.")
     bind = alt.binding_range(
         min=significant(grid[0]), max=significant(grid[-1]), step=significant(step), name=f"{name} "
     )

@@ -109,7 +109,9 @@ def bundle() -> str:
 
 def _kept(app: Sphinx, kind: str, source: str, make: Callable[[], bytes]) -> bytes:
     """Return what `make` returns, from the build's cache where the same was made before."""
-    key = hashlib.sha256(f"{vl_convert.__version__} {VEGA_LITE} {source}".encode()).hexdigest()
+    code = Path(__file__).read_text(encoding="utf-8")
+    made_of = f"{vl_convert.__version__} {VEGA_LITE} {code} {source}"
+    key = hashlib.sha256(made_of.encode()).hexdigest()
     file = Path(app.doctreedir) / "charts" / f"{key}.{kind}"
     if not file.exists():
         made = make()
@@ -120,7 +122,7 @@ def _kept(app: Sphinx, kind: str, source: str, make: Callable[[], bytes]) -> byt
 
 def _visit_html(self: Any, node: chart) -> None:
     spec = node["spec"]
-    source = json.dumps(spec) + Path(__file__).read_text(encoding="utf-8")
+    source = json.dumps(spec)
     if not spec.get("description"):
         _complain(self, node, "this chart has no description; say .properties(description=...)")
     try:

@@ -55,11 +55,12 @@ def _write_mathjax(app: Sphinx) -> None:
     if app.builder.format != "html":
         return
     source, target = mathjax_files(), Path(app.outdir) / "_static" / "mathjax"
-    if target.exists():
+    script = Path(MATHJAX).name
+    if (target / script).exists():
         return
     for folder in ("output/chtml/fonts/woff-v2", "input/tex/extensions"):
-        copytree(source / folder, target / folder)
-    copy2(source / Path(MATHJAX).name, target)
+        copytree(source / folder, target / folder, dirs_exist_ok=True)
+    copy2(source / script, target)  # last: where it stands, all of it stands
 
 
 def _lean(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: Any) -> None:

@@ -1,0 +1,188 @@
+"""Charts on their way from a notebook to the page, and the page's own files."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import altair as alt
+import nbformat
+import pytest
+from nbformat import v4
+
+from helpers import publishing
+from helpers.publishing import charts, pages
+
+ROOT = Path(__file__).parents[1]
+
+
+def chart(description: str = "A line that rises") -> dict:
+    sigma = alt.param(name="sigma", value=0.1, bind=alt.binding_range(min=0, max=1, name="σ"))
+    return (
+        alt.Chart({"values": [{"x": 0, "y": 0.0001}, {"x": 1, "y": 2.123456}]})
+        .mark_line(clip=True)
+        .encode(x="x:Q", y="y:Q")
+        .properties(width=300, height=150, description=description)
+        .add_params(sigma)
+        .to_dict()
+    )
+
+
+def notebook(*outputs: dict) -> nbformat.NotebookNode:
+    """A page with one cell for each output."""
+    page = v4.new_notebook(cells=[v4.new_markdown_cell("# A page", id="title")])
+    page.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
+    for number, data in enumerate(outputs, start=1):
+        shown = v4.new_output("execute_result", data=data, execution_count=number)
+        cell = v4.new_code_cell("chart", id=f"c{number}", execution_count=number, outputs=[shown])
+        page.cells.append(cell)
+    return page
+
+
+def build(
+    folder: Path, pages: dict[str, list[dict]], builder: str = "html"
+) -> subprocess.CompletedProcess:
+    """Build the `pages` into folder/out, in a process of its own; warnings are errors."""
+    for name, outputs in pages.items():
+        nbformat.write(notebook(*outputs), folder / f"{name}.ipynb")
+    (folder / "conf.py").write_text(
+        "extensions = ['myst_nb', 'helpers.publishing']\n"
+        "nb_execution_mode = 'off'\n"
+        "html_theme = 'basic'\n"
+    )
+    command = [sys.executable, "-m", "sphinx", "-b", builder, "-W", "--keep-going", "-q"]
+    return subprocess.run(
+        [*command, str(folder), str(folder / "out")], capture_output=True, text=True
+    )
+
+
+HARD_WORDS = "What </script> & <b> do"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small book: index holds a chart, other (an orphan) holds none."""
+    folder = tmp_path_factory.mktemp("book")
+    stored = publishing.notebook_renderer(chart(HARD_WORDS))
+    other = notebook({"text/plain": "1"})
+    other.metadata["orphan"] = True
+    nbformat.write(other, folder / "other.ipynb")
+    done = build(folder, {"index": [stored]})
+    assert done.returncode == 0, done.stderr
+    return folder / "out"
+
+
+def test_what_altair_stores_is_the_same_every_time():
+    with alt.renderers.enable("first-weights"):
+        line = alt.Chart.from_dict(chart())
+        first, second = line._repr_mimebundle_(), line._repr_mimebundle_()
+    assert json.dumps(first) == json.dumps(second)
+    assert first == {publishing.MIME_TYPE: line.to_dict(), "text/plain": publishing.PLAIN_TEXT}
+
+
+def test_activating_the_renderer_needs_no_sphinx():
+    code = (
+        "import sys, helpers.publishing;"
+        "assert not {'sphinx', 'docutils', 'torch', 'altair'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_stored_type_becomes_a_node_and_others_do_not():
+    renderer = SimpleNamespace(source="book/page.ipynb")
+    data = SimpleNamespace(mime_type=publishing.MIME_TYPE, content=chart(), cell_index=3, line=7)
+    [node] = charts.ChartRenderer.handle_mime(renderer, data, False)
+    assert isinstance(node, charts.chart)
+    assert (node["spec"], node["cell"]) == (chart(), 4)
+    assert (node.source, node.line) == ("book/page.ipynb", 7)
+    data.mime_type = "text/html"
+    assert charts.ChartRenderer.handle_mime(renderer, data, False) is None
+
+
+def test_the_static_picture_is_the_same_every_time_and_keeps_its_labels():
+    svg = charts.static_svg(chart("more & less"))
+    assert svg == charts.static_svg(chart("more & less"))
+    assert svg.startswith('<svg role="img" aria-label="more &amp; less" ')
+    labels = re.findall(r">([\d.]+)</text>", svg)
+    assert {"0.0", "0.5", "1.0", "2.0"} <= set(labels)
+    ids = set(re.findall(r'id="([^"]+)"', svg))
+    assert ids == set(re.findall(r"url\(#([^)]+)\)", svg))
+    assert all(name.startswith("c") and "-" in name for name in ids)
+
+
+def test_the_number_of_controls_that_room_is_kept_for():
+    assert charts.bound_inputs({}) == 0
+    assert charts.bound_inputs(chart()) == 1
+    both = {"params": [{"bind": {"a": {"input": "range"}, "b": {"input": "range"}}}]}
+    assert charts.bound_inputs(both) == 2
+    assert charts.bound_inputs({"params": [{"bind": "scales"}]}) == 0
+
+
+def test_a_page_holds_the_chart_twice_and_nothing_from_elsewhere(built):
+    page = (built / "index.html").read_text(encoding="utf-8")
+    [inert] = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert json.loads(inert) == chart(HARD_WORDS)
+    assert 'role="img" aria-label="What &lt;/script&gt; &amp; &lt;b&gt; do"' in page
+    assert '<script defer="defer" src="_static/charts.js' in page
+    assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="(?:https?:)?//', page)
+    assert "Content-Security-Policy" in page and "unsafe-eval" not in page
+
+
+def test_the_script_is_classic_and_keeps_its_names_to_itself(built):
+    script = (built / "_static" / "charts.js").read_text(encoding="utf-8")
+    assert script.startswith("(()=>{") and script.endswith("})();\n")
+    assert not re.search(r"^(?:import|export) ", script, re.MULTILINE)
+
+
+def test_a_page_without_charts_loads_nothing_for_them(built):
+    assert "charts." not in (built / "other.html").read_text(encoding="utf-8")
+
+
+def test_latex_gets_a_pdf(tmp_path):
+    stored = publishing.notebook_renderer(chart())
+    done = build(tmp_path, {"index": [stored]}, builder="latex")
+    assert done.returncode == 0, done.stderr
+    [picture] = (tmp_path / "out").glob("chart-*.pdf")
+    assert picture.read_bytes().startswith(b"%PDF")
+    [document] = (tmp_path / "out").glob("*.tex")
+    assert picture.name in document.read_text(encoding="utf-8")
+
+
+def test_a_bad_chart_fails_the_build_and_is_named(tmp_path):
+    changes = {
+        "cannot be drawn": {"mark": None, "encoding": {}},
+        "not allowed": {"data": {"url": "https://elsewhere.test/data.csv"}},
+        "no description": {"description": ""},
+    }
+    bad = [publishing.notebook_renderer(chart() | change) for change in changes.values()]
+    done = build(tmp_path, {"index": bad})
+    assert done.returncode != 0
+    for cell, message in enumerate(changes, start=2):
+        assert re.search(rf"index\.ipynb.*cell {cell}: .*{message}", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, "https://github.com/first-weights/first-weights"),
+        ({"GITHUB_REPOSITORY": "ada/fork"}, "https://github.com/ada/fork"),
+        (
+            {"GITHUB_REPOSITORY": "a/b", "GITHUB_SERVER_URL": "https://git.example/"},
+            "https://git.example/a/b",
+        ),
+    ],
+)
+def test_links_follow_the_fork(environment, address):
+    default = re.search(r"url: (\S+)", (ROOT / "_config.yml").read_text(encoding="utf-8"))[1]
+    assert pages.repository(default, environment) == address
+
+
+def test_the_themes_head_loses_what_no_page_needs():
+    head = (
+        '<script data-cfasync="false">\n old\n</script><link rel="stylesheet" href="a.css" />'
+        '<link rel="preload" as="font" crossorigin href="a.woff2" />'
+        '<script src="vendor/fontawesome/all.min.js?digest=1"></script>'
+    )
+    assert pages.lean_head(head) == pages.MODE + '<link rel="stylesheet" href="a.css" />'
