@@ -9,12 +9,13 @@
 #   make test TORCH_INDEX=<address>
 
 PYTHON ?= python3
+CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NOTEBOOKS := $(wildcard book/*.ipynb)
 
-.PHONY: book test test-browser portable results run-notebooks lint format lab clean help
+.PHONY: help book test unit test-browser portable results run-notebooks links lint format lab clean
 
 help:
 	@sed -n '3,10s/^# \{0,1\}//p' Makefile
@@ -24,6 +25,9 @@ book: $(VENV)/.book
 
 test: $(VENV)/.everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest --nbval -n auto --dist loadfile
+
+unit: $(VENV)/.everything
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile tests
 
 test-browser: $(VENV)/.everything
 	$(BIN)/pytest tests/browser
@@ -46,6 +50,10 @@ run-notebooks: $(VENV)/.everything
 	$(BIN)/jupyter nbconvert --to notebook --inplace --execute \
 	  --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
 
+# Every link to elsewhere, alive? Into a folder of its own, or the pages would be overwritten.
+links: $(VENV)/.book
+	$(BIN)/jupyter-book build . --builder linkcheck --path-output _build/links
+
 lint: $(VENV)/.everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check src tests
@@ -55,7 +63,7 @@ format: $(VENV)/.everything
 	$(BIN)/ruff format src tests
 
 lab: $(VENV)/.everything
-	$(BIN)/jupyter lab book/intro.md
+	$(BIN)/jupyter lab book/intro.ipynb
 
 clean:
 	rm -rf _build
@@ -63,13 +71,13 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.book: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) install -q -c constraints.txt -e ".[book]"
+$(VENV)/.book: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) install -q -c $(CONSTRAINTS) -e ".[book]"
 	touch $@
 
-$(VENV)/.everything: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.everything: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 ifdef TORCH_INDEX
-	$(PIP) install -q -c constraints.txt --index-url $(TORCH_INDEX) torch torchvision
+	$(PIP) install -q -c $(CONSTRAINTS) --index-url $(TORCH_INDEX) torch torchvision
 endif
-	$(PIP) install -q -c constraints.txt -e ".[run,book,test]"
+	$(PIP) install -q -c $(CONSTRAINTS) -e ".[run,book,test]"
 	touch $@ $(VENV)/.book

@@ -13,7 +13,7 @@ import pytest
 from nbformat import v4
 
 from helpers import publishing
-from helpers.publishing import charts, pages
+from helpers.publishing import charts, drawing, pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -102,8 +102,8 @@ def test_the_stored_type_becomes_a_node_and_others_do_not():
 
 
 def test_the_static_picture_is_the_same_every_time_and_keeps_its_labels():
-    svg = charts.static_svg(chart("more & less"))
-    assert svg == charts.static_svg(chart("more & less"))
+    svg = drawing.static_svg(chart("more & less"))
+    assert svg == drawing.static_svg(chart("more & less"))
     assert svg.startswith('<svg role="img" aria-label="more &amp; less" ')
     labels = re.findall(r">([\d.]+)</text>", svg)
     assert {"0.0", "0.5", "1.0", "2.0"} <= set(labels)
@@ -113,17 +113,27 @@ def test_the_static_picture_is_the_same_every_time_and_keeps_its_labels():
 
 
 def test_the_number_of_controls_that_room_is_kept_for():
-    assert charts.bound_inputs({}) == 0
-    assert charts.bound_inputs(chart()) == 1
+    assert drawing.bound_inputs({}) == 0
+    assert drawing.bound_inputs(chart()) == 1
     both = {"params": [{"bind": {"a": {"input": "range"}, "b": {"input": "range"}}}]}
-    assert charts.bound_inputs(both) == 2
-    assert charts.bound_inputs({"params": [{"bind": "scales"}]}) == 0
+    assert drawing.bound_inputs(both) == 2
+    assert drawing.bound_inputs({"params": [{"bind": "scales"}]}) == 0
+
+
+def test_on_a_phone_panels_stand_one_above_the_other():
+    spec = {"hconcat": [{"width": 200, "layer": []}, {"facet": {}, "spec": {"width": 90}}]}
+    assert drawing.narrow(spec)["vconcat"] == [
+        {"width": drawing.NARROW, "layer": []},
+        {"facet": {}, "spec": {"width": 90}},
+    ]
+    assert spec["hconcat"][0]["width"] == 200
 
 
 def test_a_page_holds_the_chart_twice_and_nothing_from_elsewhere(built):
     page = (built / "index.html").read_text(encoding="utf-8")
     [inert] = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    assert json.loads(inert) == chart(HARD_WORDS)
+    held, spec = json.loads(inert), chart(HARD_WORDS)
+    assert held["wide"] | {"datasets": held["datasets"]} == {"datasets": {}} | spec
     assert 'role="img" aria-label="What &lt;/script&gt; &amp; &lt;b&gt; do"' in page
     assert '<script defer="defer" src="_static/charts.js' in page
     assert not re.search(r'<(?:script|link|img)[^>]*(?:src|href)="(?:https?:)?//', page)

@@ -129,6 +129,8 @@ def fits_the_window(page: Page) -> None:
 def stands_without_script(page: Page) -> None:
     """With JavaScript off: each chart's static picture is seen, and no dead control is."""
     for chart in page.locator(".chart").all():
-        box = chart.locator(".chart-picture > svg").bounding_box()
-        assert box and box["width"] > 50 and box["height"] > 50, "no static picture"
+        pictures = chart.locator(".chart-picture > svg:visible")
+        assert pictures.count() == 1, f"{pictures.count()} static pictures"
+        box = pictures.bounding_box()
+        assert box["width"] > 50 and box["height"] > 50, "a static picture too small to see"
     assert not page.locator(f"{SLIDER}:visible").count(), "a slider that moves nothing"

@@ -1,76 +1,61 @@
 // Draws each chart of the page when it comes near the window, over its static picture.
-// Bundled with Vega (helpers.publishing.charts.bundle), which brings `vegaEmbed`.
+// Bundled with Vega (helpers.publishing.drawing.bundle), which brings `vegaEmbed`.
+
+const phone = matchMedia("(max-width: 576px)"); // as in charts.css
 
 const readable = (value) => String(Number(Number(value).toPrecision(4)));
 
-// Vega makes the controls; here they get the value in words that can be read, and a name.
+// Vega makes the controls; here they get a name, and a value that can be read.
 const finish = (bind, view) => {
   const input = bind.querySelector("input, select");
-  const name = bind.querySelector(".vega-bind-name").textContent;
-  input.setAttribute("aria-label", name);
+  input.setAttribute("aria-label", bind.querySelector(".vega-bind-name").textContent.trim());
   if (input.type !== "range") return;
-  const raw = input.nextElementSibling;
   const value = document.createElement("output");
   const show = () => {
     value.textContent = readable(view.signal(input.name));
     input.setAttribute("aria-valuetext", value.textContent);
   };
-  raw.replaceWith(value);
+  input.nextElementSibling.replaceWith(value);
   bind.classList.add("vega-bind-range");
   view.addSignalListener(input.name, show);
   show();
 };
 
-// On a phone the picture shrinks and its words must not: they are made larger beforehand.
-const SIZES = {
-  axis: { labelFontSize: 10, titleFontSize: 11 },
-  header: { labelFontSize: 10, titleFontSize: 11 },
-  legend: { labelFontSize: 10, titleFontSize: 11 },
-  text: { fontSize: 11 },
-  title: { fontSize: 13, subtitleFontSize: 11 },
-};
-const enlarge = (part, factor) => {
-  if (Array.isArray(part)) return part.map((item) => enlarge(item, factor));
-  if (part === null || typeof part !== "object") return part;
-  return Object.fromEntries(Object.entries(part).map(([key, value]) => {
-    if (key === "data" || key === "datasets") return [key, value];
-    const size = typeof value === "number" && /fontSize$/i.test(key);
-    return [key, size ? Math.round(value * factor) : enlarge(value, factor)];
-  }));
-};
-const readableAt = (spec, factor) => {
-  const config = { ...spec.config };
-  for (const [part, sizes] of Object.entries(SIZES)) config[part] = { ...sizes, ...config[part] };
-  return enlarge({ ...spec, config }, factor);
-};
+const drawn = new Map(); // chart -> what vega-embed returned
 
 const draw = async (chart) => {
-  const picture = chart.querySelector(".chart-picture");
-  const shrunk = chart.style.getPropertyValue("--width") / picture.clientWidth;
   const stored = JSON.parse(chart.querySelector("script").textContent);
-  const spec = shrunk > 1.2 ? readableAt(stored, Math.min(shrunk, 1.9)) : stored;
-  const controls = chart.querySelector(".chart-controls");
+  const layout = phone.matches ? stored.narrow : stored.wide;
+  const spec = { ...layout, datasets: stored.datasets, background: "transparent" };
   const live = document.createElement("div");
+  const controls = document.createElement("div");
   live.className = "chart-live";
-  const { view } = await vegaEmbed(live, { ...spec, background: "transparent" }, {
+  const result = await vegaEmbed(live, spec, {
     actions: false,
     ast: true, // no eval: the page's content security policy stays strict
-    bind: controls ?? undefined,
+    bind: controls,
     defaultStyle: false,
     renderer: "svg",
     tooltip: { disableDefaultStyle: true },
   });
-  controls?.querySelectorAll(".vega-bind").forEach((bind) => finish(bind, view));
-  picture.replaceChildren(live);
+  controls.querySelectorAll(".vega-bind").forEach((bind) => finish(bind, result.view));
+  chart.querySelector(".chart-controls")?.replaceChildren(...controls.children);
+  chart.querySelector(".chart-picture").replaceChildren(live);
   chart.classList.add("chart-drawn");
+  drawn.get(chart)?.finalize();
+  drawn.set(chart, result);
 };
 
-const drawing = new IntersectionObserver((entries) => {
+const tryToDraw = (chart) =>
+  draw(chart).catch((error) => console.error("This chart stays a picture:", error));
+
+const nearWindow = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
-    drawing.unobserve(target);
-    draw(target).catch((error) => console.error("This chart stays as it was printed:", error));
+    nearWindow.unobserve(target);
+    tryToDraw(target);
   }
 }, { rootMargin: "300px" });
 
-document.querySelectorAll(".chart").forEach((chart) => drawing.observe(chart));
+document.querySelectorAll(".chart").forEach((chart) => nearWindow.observe(chart));
+phone.addEventListener("change", () => drawn.forEach((_, chart) => tryToDraw(chart)));
