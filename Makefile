@@ -30,7 +30,7 @@ unit: $(VENV)/.everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile tests
 
 test-browser: $(VENV)/.everything
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest tests/browser -n auto
 
 # Outputs must not depend on the machine: six settings, every cell compared in each.
 portable: $(VENV)/.everything

@@ -32,6 +32,14 @@ def test_each_layer_may_have_an_activation_of_its_own():
         networks.MLP([3, 3, 3], ["relu"] * 3)
 
 
+def test_a_network_can_be_cut_and_keeps_its_layers():
+    network = networks.MLP([3, 4, 2])
+    body = network[:-1]
+    assert [name for name, _ in body.named_children()] == ["linear1", "act1"]
+    assert body.linear1 is network.linear1 is network[0]
+    assert len(networks.ArticleCNN()[:2]) == 2
+
+
 def test_building_leaves_the_global_generator_alone_and_the_weights_zero():
     before = torch.random.get_rng_state()
     built = [networks.MLP([5, 5]), networks.ArticleCNN()]

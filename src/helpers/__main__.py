@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
             experiment = experiments.choose(
                 options.name, seeds=options.seeds, epochs=options.epochs
             )
-            table = experiments.run(
+            from helpers import running  # torch: not for a list
+
+            table = running.run(
                 experiment,
                 root=options.data,
                 device=options.device,

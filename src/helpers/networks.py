@@ -29,7 +29,14 @@ class Activation(nn.Module):
         return getattr(self.function, "__name__", type(self.function).__name__)
 
 
-class MLP(nn.Sequential):
+class _Chain(nn.Sequential):
+    """Layers one after another, of which a slice is a plain chain and not another whole network."""
+
+    def __getitem__(self, index):
+        return nn.Sequential(OrderedDict(self._modules))[index]
+
+
+class MLP(_Chain):
     """Multi-layer perceptron: linear layers, each but the last followed by an activation.
 
     ``widths`` are the sizes n_0 … n_L, input and output included; inputs are (batch, n_0).
@@ -67,7 +74,7 @@ class MLP(nn.Sequential):
         super().__init__(children)
 
 
-class ArticleCNN(nn.Sequential):
+class ArticleCNN(_Chain):
     """The convolutional network of the article's Figure 1, for 28×28 images; returns logits.
 
     Inputs are (batch, channels, 28, 28). Two 3×3 convolutions without padding (32 and 64

@@ -9,12 +9,13 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import os
 import platform
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+
+from helpers import files
 
 #: The book's own results. An installed copy of the package has none: pass ``folder`` there.
 FOLDER = Path(__file__).resolve().parents[2] / "book" / "results"
@@ -59,10 +60,9 @@ def write(name: str, table, provenance: Mapping, folder: str | Path | None = Non
         "versions": {"python": platform.python_version()} | _versions(),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    table_file.parent.mkdir(parents=True, exist_ok=True)
     stored = json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    _replace(table_file, packed)
-    _replace(record_file, stored.encode())
+    files.replace(table_file, packed)
+    files.replace(record_file, stored.encode())
     return record
 
 
@@ -136,13 +136,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside and rename: a reader finds the old file or the new one, never half of one."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -4,11 +4,9 @@ Data lie on the device as tensors, and the examples are shuffled by the caller's
 checkpoint file a run that was stopped, however rudely, goes on where its last epoch ended.
 """
 
-import ctypes
 import functools
-import os
+import io
 import pickle
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +17,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers import checks
+from helpers import checks, files
+from helpers.optimizers import OPTIMIZERS as OPTIMIZERS
+from helpers.optimizers import rmsprop as rmsprop
+from helpers.optimizers import sgd as sgd
 
 #: Raise it with every change that alters what a run computes: older checkpoints then go unused.
 VERSION = 1
@@ -42,48 +43,6 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "clipped": clipped_cross_entropy,
     "logits": F.cross_entropy,
 }
-
-
-class Descent:
-    """Plain gradient descent, with the interface of an optimizer of ``torch.optim``.
-
-    It stands here because the first optimizer of ``torch.optim`` imports for 2.4 s and 130 MB,
-    which is longer than a notebook's whole training.
-    """
-
-    def __init__(self, parameters: Iterator[nn.Parameter], rate: float):
-        self.parameters = list(parameters)
-        self.rate = rate
-
-    @torch.no_grad()
-    def step(self) -> None:
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter -= self.rate * parameter.grad
-
-    def zero_grad(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
-
-    def state_dict(self) -> dict:
-        return {}
-
-    def load_state_dict(self, state: dict) -> None:
-        pass
-
-
-def sgd(rate: float) -> Callable:
-    """Plain gradient descent at a learning rate, for `train`'s ``optimizer``."""
-    return functools.partial(Descent, rate=checks.positive("learning rate", rate))
-
-
-def rmsprop(rate: float) -> Callable:
-    """RMSprop with Keras's constants (decay 0.9, epsilon 1e-7), for `train`'s ``optimizer``."""
-    rate = checks.positive("learning rate", rate)
-    return lambda parameters: torch.optim.RMSprop(parameters, lr=rate, alpha=0.9, eps=1e-7)
-
-
-OPTIMIZERS: dict[str, Callable[[float], Callable]] = {"sgd": sgd, "rmsprop": rmsprop}
 
 
 def train(
@@ -205,20 +164,6 @@ def evaluate(
     return mean_loss, accuracy
 
 
-def keep_memory() -> None:
-    """Keep freed memory in this process for the next step, where the C library is glibc.
-
-    It otherwise returns every large tensor to the system, whose fresh pages cost a third of a
-    convolutional network's training time on a CPU (measured: 2,330 against 3,450 images/s).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        trim_threshold, top_pad, mmap_max = -1, -2, -4
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(top_pad, 2**27)
-
-
 def _forward(network: nn.Module, autocast: torch.dtype | None, images: Tensor) -> Tensor:
     if autocast is None:
         return network(images)
@@ -243,10 +188,6 @@ def _dropout_stream(device: torch.device, generator: torch.Generator) -> Iterato
 
 
 def _save(path, state, network, rule, generator, dropout) -> None:
-    """Write beside and rename, so that a checkpoint is whole or is the one before."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     parts = {
         "version": VERSION,
         "network": network.state_dict(),
@@ -254,14 +195,9 @@ def _save(path, state, network, rule, generator, dropout) -> None:
         "shuffling": generator.get_state(),
         "dropout": dropout.get_state(),
     }
-    try:
-        with open(beside, "wb") as file:
-            torch.save(state | parts, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    content = io.BytesIO()
+    torch.save(state | parts, content)
+    files.replace(path, content.getvalue())
 
 
 def _restore(path, network, rule, generator, dropout) -> dict:

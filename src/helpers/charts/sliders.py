@@ -51,7 +51,7 @@ def slider(
             )
         )
         y_axis = axis_of(pd.Series(limits), True)
-        y_title = "second moment, relative to the first" if number == 0 else ""
+        y_title = "relative second moment" if number == 0 else ""
         layers = [
             base.mark_line(color=INK, clip=True, strokeWidth=2).encode(
                 y=alt.Y("predicted:Q", title=y_title, scale=log, axis=y_axis)

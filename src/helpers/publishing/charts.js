@@ -26,7 +26,8 @@ const drawn = new Map(); // chart -> what vega-embed returned
 const draw = async (chart) => {
   const stored = JSON.parse(chart.querySelector("script").textContent);
   const layout = phone.matches ? stored.narrow : stored.wide;
-  const spec = { ...layout, datasets: stored.datasets, background: "transparent" };
+  const config = { ...layout.config, aria: false }; // one description, not a name for every mark
+  const spec = { ...layout, config, datasets: stored.datasets, background: "transparent" };
   const live = document.createElement("div");
   const controls = document.createElement("div");
   live.className = "chart-live";
@@ -38,6 +39,9 @@ const draw = async (chart) => {
     renderer: "svg",
     tooltip: { disableDefaultStyle: true },
   });
+  live.querySelector("svg").setAttribute("aria-hidden", "true");
+  live.setAttribute("role", "img");
+  live.setAttribute("aria-label", layout.description ?? "");
   controls.querySelectorAll(".vega-bind").forEach((bind) => finish(bind, result.view));
   chart.querySelector(".chart-controls")?.replaceChildren(...controls.children);
   chart.querySelector(".chart-picture").replaceChildren(live);

@@ -7,8 +7,10 @@ from pathlib import Path
 from shutil import copy2, copytree
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
+from sphinx.writers.html5 import HTML5Translator
 
 MATHJAX = "mathjax/tex-chtml.js"
 """Relative to `_static`, as Sphinx's own `mathjax_path` is."""
@@ -48,6 +50,11 @@ def _configure(app: Sphinx, config: Config) -> None:
     if "repository_url" in options:
         options["repository_url"] = repository(options["repository_url"])
     config.mathjax_path = MATHJAX
+    config.mathjax3_config = {
+        "loader": {"load": ["[tex]/textmacros"]},  # so that \text{fan\_in} is read as TeX does
+        "tex": {"packages": {"[+]": ["textmacros"]}},
+        "options": {"enableMenu": False},  # it offers what the book does not carry
+    }
     config.templates_path.append(str(Path(__file__).parent / "templates"))
 
 
@@ -102,8 +109,17 @@ MODE = """<script>
 </script>"""
 
 
+def _visit_citation(self: Any, node: nodes.citation) -> None:
+    """Give a source the role that its list asks for; the one that docutils gives is deprecated."""
+    HTML5Translator.visit_citation(self, node)
+    self.body[-1] = self.body[-1].replace('role="doc-biblioentry"', 'role="listitem"')
+
+
 def setup(app: Sphinx) -> None:
     """Register the hooks."""
     app.connect("config-inited", _configure)
     app.connect("builder-inited", _write_mathjax)
     app.connect("html-page-context", _lean, priority=900)
+    app.add_node(
+        nodes.citation, override=True, html=(_visit_citation, HTML5Translator.depart_citation)
+    )
