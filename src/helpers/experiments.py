@@ -84,7 +84,7 @@ EXPERIMENTS = {
                 Case("normal", sigma=0.4),
                 Case("article-he", seeds=2),
             ),
-            seeds=5,
+            seeds=3,
             epochs=12,
             batch_size=128,
             optimizer="rmsprop",

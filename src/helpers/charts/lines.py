@@ -39,80 +39,71 @@ def curves(
     if not tables:
         raise ValueError("No table to draw; give predicted, measured, or both.")
     everything = pd.concat(tables)
-    axes = {
-        "x": alt.X(
-            x,
-            type="quantitative",
-            title=x_title or x,
-            scale=scale_of(log_x, padding=8),
-            axis=axis_of(everything[x], log_x),
-        ),
-        "y": alt.Y(
-            y,
-            type="quantitative",
-            title=y_title or y,
-            scale=scale_of(log_y),
-            axis=axis_of(everything[y], log_y),
-        ),
-    }
+    colors = {}
     if color:
         scale = colors_of(everything[color])
-        axes["color"] = alt.Color(color, type="nominal", title=color_title or color, scale=scale)
-    layers = []
-    for table, is_measured in ((predicted, False), (measured, True)):
-        if table is None:
-            continue
-        columns = [c for c in dict.fromkeys([x, y, color, panel, error, low, high]) if c]
-        kept = table[[c for c in columns if c in table.columns]]
-        for log, column in ((log_x, x), (log_y, y)):
-            kept = kept[kept[column] > 0] if log else kept
-        base = alt.Chart(significant(kept)).encode(**axes)
-        if low and high and {low, high} <= set(kept.columns):
-            band = {name: axis for name, axis in axes.items() if name != "y"}
-            layers.append(
-                alt.Chart(base.data)
-                .mark_area(opacity=0.22)
-                .encode(
-                    **band, y=alt.Y(low, type="quantitative", title=y_title or y), y2=alt.Y2(high)
+        shapes = alt.Scale(domain=scale.domain, range=SHAPES[: len(scale.domain)])
+        title = color_title or color
+        colors["color"] = alt.Color(color, type="nominal", title=title, scale=scale)
+        colors["shape"] = alt.Shape(color, type="nominal", title=title, scale=shapes)
+
+    def draw(*tables: pd.DataFrame | None) -> alt.LayerChart:
+        points = pd.concat([table for table in tables if table is not None])
+        axes = {
+            "x": alt.X(
+                x,
+                type="quantitative",
+                title=x_title or x,
+                scale=scale_of(log_x, padding=8),
+                axis=axis_of(points[x], log_x),
+            ),
+            "y": alt.Y(
+                y,
+                type="quantitative",
+                title=y_title or y,
+                scale=scale_of(log_y),
+                axis=axis_of(points[y], log_y),
+            ),
+        } | {name: encoding for name, encoding in colors.items() if name == "color"}
+        layers = []
+        for table, is_measured in zip(tables, (False, True)):
+            if table is None:
+                continue
+            kept = table[[c for c in (x, y, color, error, low, high) if c in table.columns]]
+            for log, column in ((log_x, x), (log_y, y)):
+                kept = kept[kept[column] > 0] if log else kept
+            base = alt.Chart(significant(kept.loc[:, ~kept.columns.duplicated()])).encode(**axes)
+            if low in kept.columns and high in kept.columns:
+                edge = alt.Y(low, type="quantitative", title=y_title or y)
+                layers.append(base.mark_area(opacity=0.22).encode(y=edge, y2=alt.Y2(high)))
+            if not is_measured:
+                layers.append(base.mark_line(clip=True))
+                continue
+            if error:
+                edge = alt.Y("lower:Q", title=y_title or y, scale=scale_of(log_y))
+                layers.append(
+                    base.transform_calculate(
+                        lower=f"datum['{y}'] - datum['{error}']",
+                        upper=f"datum['{y}'] + datum['{error}']",
+                    )
+                    .mark_rule(strokeWidth=1.5)
+                    .encode(y=edge, y2="upper:Q")
                 )
-            )
-        if not is_measured:
-            layers.append(base.mark_line(clip=True))
-            continue
-        if error:
-            layers.append(
-                base.transform_calculate(
-                    lower=f"datum['{y}'] - datum['{error}']",
-                    upper=f"datum['{y}'] + datum['{error}']",
-                )
-                .mark_rule(strokeWidth=1.5)
-                .encode(y=alt.Y("lower:Q", title=y_title or y, scale=scale_of(log_y)), y2="upper:Q")
-            )
-        if color:
-            base = base.encode(
-                shape=alt.Shape(
-                    color,
-                    type="nominal",
-                    title=color_title or color,
-                    scale=alt.Scale(
-                        domain=domain_of(everything[color]),
-                        range=SHAPES[: everything[color].nunique()],
-                    ),
-                )
-            )
-        layers.append(base.mark_point(clip=True))
-    layers += [rule(label, value) for label, value in (rules or {}).items()]
-    chart = alt.layer(*layers)
+            layers.append(base.encode(**colors).mark_point(clip=True))
+        layers += [rule(label, value) for label, value in (rules or {}).items()]
+        return alt.layer(*layers)
+
     if panel is None:
+        chart = draw(predicted, measured)
         return chart.properties(width=WIDTH - 60, height=height, description=description)
     panels = domain_of(everything[panel])
     each = (WIDTH - 70) // len(panels) - 20
     parts = [
-        alt.layer(
-            *[
-                layer.transform_filter(alt.datum[panel] == name) if _has(layer, panel) else layer
-                for layer in layers
-            ]
+        draw(
+            *(
+                None if table is None else table[table[panel] == name]
+                for table in (predicted, measured)
+            )
         ).properties(width=each, height=height, title=str(name))
         for name in panels
     ]
@@ -160,7 +151,3 @@ def training_curves(
         )
     layers += [rule(label, value, axis="y") for label, value in (rules or {}).items()]
     return alt.layer(*layers).properties(width=WIDTH - 60, height=height, description=description)
-
-
-def _has(layer, column: str) -> bool:
-    return isinstance(getattr(layer, "data", None), pd.DataFrame) and column in layer.data.columns

@@ -51,12 +51,14 @@ def matrix(
     y_title: str | None = None,
     value_title: str | None = None,
     diverging: bool = True,
+    labels: bool = False,
     cell: int = 14,
 ) -> alt.Chart:
     """Numbers as colored cells: a weight matrix, the correlations of pairs, an image.
 
     Rows of ``table`` are cells at (``x``, ``y``). Diverging colors are centered at zero (blue
-    below, vermilion above); otherwise they run from the page's color to blue.
+    below, vermilion above); otherwise they run from light gray to blue. ``labels`` writes the
+    values of ``x`` and ``y`` along the axes; an empty title leaves it away.
     """
     data = significant(table[[c for c in (x, y, value, panel) if c]], digits=3)
     largest = float(data[value].abs().max()) or 1.0
@@ -65,13 +67,13 @@ def matrix(
         if diverging
         else alt.Scale(domain=[0, largest], range=["#f2f2f2", PALETTE[0]])
     )
-    axis = alt.Axis(labels=False, ticks=False, domain=False, grid=False)
+    axis = alt.Axis(labels=labels, labelAngle=0, ticks=False, domain=False, grid=False)
     chart = (
         alt.Chart(data)
         .mark_rect()
         .encode(
-            x=alt.X(x, type="ordinal", title=x_title or x, axis=axis),
-            y=alt.Y(y, type="ordinal", title=y_title or y, axis=axis),
+            x=alt.X(x, type="ordinal", title=x if x_title is None else x_title, axis=axis),
+            y=alt.Y(y, type="ordinal", title=y if y_title is None else y_title, axis=axis),
             color=alt.Color(value, type="quantitative", title=value_title or value, scale=scale),
         )
     )
