@@ -14,6 +14,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 NOTEBOOKS := $(wildcard book/*.ipynb)
+# What the page shows without scrolling.
+NOTEBOOK_LINES := --line-length 84
 
 .PHONY: help book test unit test-browser portable results run-notebooks links lint format lab clean
 
@@ -36,7 +38,7 @@ test-browser: $(VENV)/.everything
 portable: $(VENV)/.everything
 	@for capability in default avx2 avx512; do for threads in 1 2; do \
 	  echo "ATEN_CPU_CAPABILITY=$$capability, $$threads thread(s)"; \
-	  ATEN_CPU_CAPABILITY=$$capability OMP_NUM_THREADS=$$threads \
+	  ATEN_CPU_CAPABILITY=$$capability OMP_NUM_THREADS=$$threads OMP_WAIT_POLICY=passive \
 	    $(BIN)/pytest -q --nbval -n auto --dist loadfile book || exit 1; \
 	done; done
 
@@ -57,10 +59,12 @@ links: $(VENV)/.book
 lint: $(VENV)/.everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff format --check $(NOTEBOOK_LINES) $(NOTEBOOKS)
 
 format: $(VENV)/.everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format src tests
+	$(BIN)/ruff format $(NOTEBOOK_LINES) $(NOTEBOOKS)
 
 lab: $(VENV)/.everything
 	$(BIN)/jupyter lab book/intro.ipynb
