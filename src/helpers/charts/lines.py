@@ -3,7 +3,16 @@
 import altair as alt
 import pandas as pd
 
-from helpers.charts.theme import SHAPES, WIDTH, axis_of, colors_of, domain_of, rule, scale_of
+from helpers.charts.theme import (
+    SHAPES,
+    WIDTH,
+    axis_of,
+    colors_of,
+    domain_of,
+    in_one_row,
+    rule,
+    scale_of,
+)
 from helpers.tables import significant
 
 
@@ -93,9 +102,11 @@ def curves(
         layers += [rule(label, value) for label, value in (rules or {}).items()]
         return alt.layer(*layers)
 
+    labels = domain_of(everything[color]) if color else []
     if panel is None:
         chart = draw(predicted, measured)
-        return chart.properties(width=WIDTH - 60, height=height, description=description)
+        chart = chart.properties(width=WIDTH - 60, height=height, description=description)
+        return in_one_row(chart, labels)
     panels = domain_of(everything[panel])
     each = (WIDTH - 70) // len(panels) - 20
     parts = [
@@ -107,7 +118,7 @@ def curves(
         ).properties(width=each, height=height, title=str(name))
         for name in panels
     ]
-    return alt.hconcat(*parts).properties(description=description)
+    return in_one_row(alt.hconcat(*parts).properties(description=description), labels)
 
 
 def training_curves(
@@ -150,4 +161,6 @@ def training_curves(
             ),
         )
     layers += [rule(label, value, axis="y") for label, value in (rules or {}).items()]
-    return alt.layer(*layers).properties(width=WIDTH - 60, height=height, description=description)
+    chart = alt.layer(*layers)
+    chart = chart.properties(width=WIDTH - 60, height=height, description=description)
+    return in_one_row(chart, domain_of(table[color]))

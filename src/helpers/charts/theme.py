@@ -55,6 +55,7 @@ def theme() -> alt.theme.ThemeConfig:
                 "offset": 10,
             },
             "header": {"labelFontSize": 13, "titleFontSize": 13, "titleFontWeight": "normal"},
+            "mark": {"color": PALETTE[0]},
             "line": {"strokeWidth": 2.2},
             "point": {"size": 60, "filled": True, "opacity": 1},
         }
@@ -96,6 +97,12 @@ def colors_of(column: pd.Series) -> alt.Scale:
             "Show fewer, or use panels."
         )
     return alt.Scale(domain=domain, range=PALETTE[: len(domain)])
+
+
+def in_one_row(chart: alt.TopLevelMixin, labels: list) -> alt.TopLevelMixin:
+    """Keep a short legend on one line; the theme breaks a long one after three entries."""
+    short = sum(3 + len(str(label)) for label in labels) <= 48
+    return chart.configure_legend(columns=0) if short else chart
 
 
 def rule(label: str, value: float, axis: str = "x") -> alt.LayerChart:
