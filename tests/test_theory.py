@@ -13,7 +13,7 @@ from scipy.special import ndtr
 from torch.nn import functional as F
 
 from helpers import activations, mean_field, theory
-from helpers.activations import ACTIVATIONS, correlated_expectation, expectation, square
+from helpers.activations import ACTIVATIONS, correlated_expectation, expectation, gain, square
 
 Q = np.logspace(-12, 6, 60)
 C = np.linspace(-1, 1, 9)
@@ -81,11 +81,11 @@ def test_one_length_gives_what_the_array_gives(name, q):
     ],
 )
 def test_gain_has_its_closed_form(name, expected):
-    assert activations.gain(name) == pytest.approx(expected, rel=1e-10)
+    assert gain(name) == pytest.approx(expected, rel=1e-10)
 
 
 def test_gain_of_tanh_is_not_the_one_in_pytorchs_table():
-    assert activations.gain("tanh") == pytest.approx(1.5925, abs=5e-5)
+    assert gain("tanh") == pytest.approx(1.5925, abs=5e-5)
     assert torch.nn.init.calculate_gain("tanh") == pytest.approx(5 / 3)
 
 
@@ -254,11 +254,11 @@ def test_zero_weights_and_vanishing_pre_activations():
     ("name", "expected"), [("tanh", 1.18), ("selu", 1.07), ("sigmoid", 0.15), ("relu", 1.0)]
 )
 def test_a_forward_gain_is_not_neutral_for_gradients(name, expected):
-    assert mean_field.chi(name, 1.0, theory.gain(name) ** 2) == pytest.approx(expected, abs=5e-3)
+    assert mean_field.chi(name, 1.0, gain(name) ** 2) == pytest.approx(expected, abs=5e-3)
 
 
 def test_where_the_gains_fixed_point_is_stable():
-    slopes = {name: mean_field.slope(name, 1.0, theory.gain(name) ** 2) for name in ACTIVATIONS}
+    slopes = {name: mean_field.slope(name, 1.0, gain(name) ** 2) for name in ACTIVATIONS}
     assert {name for name, slope in slopes.items() if slope > 1 + 1e-9} == {"gelu", "silu"}
     neutral = {name for name, slope in slopes.items() if abs(slope - 1) <= 1e-9}
     assert neutral == {"linear", "relu", "leaky_relu"}
@@ -309,7 +309,7 @@ def test_fixed_points_known_beforehand(name, sigma_w2, sigma_b2, expected):
 
 
 def test_gelu_at_its_gain_has_no_fixed_point_that_lasts():
-    sigma_w2 = theory.gain("gelu") ** 2
+    sigma_w2 = gain("gelu") ** 2
     assert math.isnan(mean_field.fixed_point("gelu", sigma_w2))
     assert mean_field.fixed_point("gelu", sigma_w2, start=0.9) == 0
     assert mean_field.fixed_point("gelu", sigma_w2, start=1.1) == math.inf
@@ -379,7 +379,7 @@ def test_depth_scales_at_and_beyond_the_edge():
         (lambda: expectation("relu", [1.0, math.nan]), "q is nan"),
         (lambda: expectation("relu", math.inf), "q is inf"),
         (lambda: activations.activation("rellu"), "'rellu'.*'relu'.*Known: linear"),
-        (lambda: activations.gain(torch.zeros_like), r"E\[φ\(z\)²\].* is 0\.0"),
+        (lambda: gain(torch.zeros_like), r"E\[φ\(z\)²\].* is 0\.0"),
         (lambda: correlated_expectation("relu", 1.0, 1.5), r"c is 1\.5; expected a correlation"),
         (lambda: mean_field.relu_correlation_map([0.0, math.nan]), "c is nan"),
         (lambda: mean_field.slope("relu", 0.0, 2.0), r"q is 0\.0; expected .* above 0"),

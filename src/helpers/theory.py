@@ -17,10 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from helpers import checks
-from helpers.activations import ACTIVATIONS as ACTIVATIONS
 from helpers.activations import Elementwise, derivative, expectation, second_moments, square
-from helpers.activations import activation as activation
-from helpers.activations import gain as gain
 
 
 class Moments(NamedTuple):
