@@ -183,6 +183,8 @@ def test_every_other_misuse_is_named():
         (lambda: initializers.initialize(network, "glorott", generator=draw), "mean 'glorot'"),
         (lambda: initializers.initialize(network, "normal", generator=draw), "needs sigma"),
         (lambda: initializers.initialize(network, "he", sigma=1.0, generator=draw), "Leave sigma"),
+        (lambda: initializers.initialize(network, "zeros", gain=2.0, generator=draw), "Leave gain"),
+        (lambda: initializers.variance("normal", 3, 2, sigma=0.1, gain=2.0), "gain is 2.0"),
         (lambda: initializers.initialize(network, "he", generator=None), "torch.Generator"),
         (lambda: initializers.initialize(nn.ReLU(), "he", generator=draw), "nothing to draw"),
         (lambda: initializers.fans(torch.zeros(3)), r"shape \(3,\)"),

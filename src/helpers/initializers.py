@@ -137,12 +137,18 @@ def variance(
     """Variance of one weight under a scheme.
 
     ``sigma``, the standard deviation itself, is for schemes without a fan and for them only;
-    ``gain`` replaces the scheme's own. Raises ValueError for an unknown scheme, a fan below 1,
-    a sigma that is missing, not wanted, or not a finite number above zero.
+    ``gain`` replaces the scheme's own. Raises ValueError for an unknown scheme, a fan that is not
+    above zero, a sigma or gain that is not wanted or not a finite number above zero, and a sigma
+    that is missing.
     """
     scheme = _scheme(scheme)
     for what, fan in (("fan_in", fan_in), ("fan_out", fan_out)):
         checks.positive(what, fan)
+    if gain is not None and (scheme.fan is None or scheme.gain == 0):
+        raise ValueError(
+            f"gain is {gain!r}, but the scheme '{scheme.summary}' has none. Leave gain out, or take "
+            "a scheme that divides by a fan, such as 'lecun'."
+        )
     if scheme.fan is None:
         if sigma is None:
             raise ValueError(f"The scheme '{scheme.summary}' needs sigma, such as sigma=0.1.")
