@@ -146,8 +146,8 @@ def variance(
         checks.positive(what, fan)
     if gain is not None and (scheme.fan is None or scheme.gain == 0):
         raise ValueError(
-            f"gain is {gain!r}, but the scheme '{scheme.summary}' has none. Leave gain out, or take "
-            "a scheme that divides by a fan, such as 'lecun'."
+            f"gain is {gain!r}, but the scheme '{scheme.summary}' has none. "
+            "Leave gain out, or take a scheme that divides by a fan, such as 'lecun'."
         )
     if scheme.fan is None:
         if sigma is None:
