@@ -50,6 +50,14 @@ def test_a_logarithmic_axis_leaves_out_what_it_cannot_show():
     assert [row["q"] for row in data(chart)] == [0.5, 4.0]
 
 
+def test_an_error_bar_stays_above_zero_on_a_logarithmic_axis():
+    table = POINTS.assign(e=9.0)
+    options = {"x": "layer", "y": "q", "error": "e", "description": DESCRIPTION}
+    for log_y, lower in ((False, "datum['q'] - datum['e']"), (True, "max(")):
+        bar = charts.curves(measured=table, log_y=log_y, **options).to_dict()["layer"][0]
+        assert bar["transform"][0]["calculate"].startswith(lower)
+
+
 def test_more_series_than_colors_are_refused():
     table = pd.DataFrame({"x": range(9), "y": range(9), "name": range(9)})
     with pytest.raises(ValueError, match=r"9 colors in 'name'; a figure can tell 6 apart"):

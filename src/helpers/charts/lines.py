@@ -42,7 +42,9 @@ def curves(
     each, in order of first appearance) and ``panel`` (small charts side by side). ``error`` names
     a column of ``measured``: a bar reaches that far above and below. ``low`` and ``high`` name
     columns that bound a band. ``rules`` draws labeled vertical lines at these ``x``.
-    On a logarithmic axis values at or below zero are left out.
+    On a logarithmic axis values at or below zero are left out, and an error bar ends at a
+    hundredth of its value. Raises ValueError without a table, and for more colors than can be told
+    apart.
     """
     tables = [table for table in (predicted, measured) if table is not None]
     if not tables:
@@ -92,7 +94,12 @@ def curves(
                 edge = alt.Y("lower:Q", title=y_title or y, scale=scale_of(log_y))
                 layers.append(
                     base.transform_calculate(
-                        lower=f"datum['{y}'] - datum['{error}']",
+                        # A bar that would reach zero has no lower end on a logarithmic axis.
+                        lower=(
+                            f"max(datum['{y}'] - datum['{error}'], datum['{y}'] / 100)"
+                            if log_y
+                            else f"datum['{y}'] - datum['{error}']"
+                        ),
                         upper=f"datum['{y}'] + datum['{error}']",
                     )
                     .mark_rule(strokeWidth=1.5)

@@ -17,6 +17,7 @@ INK = "black"  # neutral marks: the page draws black in its text color, light or
 
 @alt.theme.register("first-weights", enable=True)
 def theme() -> alt.theme.ThemeConfig:
+    """Fonts, greys and the palette, over a transparent page."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
     return {
         "config": {
@@ -66,6 +67,7 @@ alt.renderers.enable("first-weights")
 
 
 def scale_of(log: bool, padding: float | None = None) -> alt.Scale:
+    """A linear scale that need not start at zero, or a logarithmic one; ``padding`` in pixels."""
     options = {} if padding is None else {"padding": padding, "nice": False}
     return alt.Scale(type="log", **options) if log else alt.Scale(zero=False, **options)
 
@@ -86,10 +88,12 @@ def axis_of(column: pd.Series, log: bool) -> alt.Axis:
 
 
 def domain_of(column: pd.Series) -> list:
+    """The values of a column, each once, in order of first appearance."""
     return list(dict.fromkeys(column.tolist()))
 
 
 def colors_of(column: pd.Series) -> alt.Scale:
+    """One color of the palette for each value; raises ValueError when they run out."""
     domain = domain_of(column)
     if len(domain) > len(PALETTE):
         raise ValueError(
@@ -106,6 +110,7 @@ def in_one_row(chart: alt.TopLevelMixin, labels: list) -> alt.TopLevelMixin:
 
 
 def rule(label: str, value: float, axis: str = "x") -> alt.LayerChart:
+    """A dashed line at ``value`` on an axis, with its label at the end."""
     at = alt.datum(significant(float(value)), type="quantitative")
     line = alt.Chart().mark_rule(color=GREY, strokeDash=[4, 4], strokeWidth=1.5)
     text = alt.Chart().mark_text(color=INK, fontSize=12, align="left")
