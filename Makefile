@@ -3,6 +3,8 @@
 #   make book      build the pages into _build/html (installs what it needs; no torch)
 #   make test      install everything; unit tests, and every notebook rerun and compared
 #   make results   make every stored result again, on this machine's data and device
+#   make check     do the stored results still follow from the code? A small part of each, again
+#   make bench     how fast networks train on this machine, beside a plain loop
 #   make portable  the notebooks again under every CPU capability, with one thread and two
 #
 # torch comes with CUDA from the default index. For the small CPU build name PyTorch's CPU index:
@@ -17,10 +19,11 @@ NOTEBOOKS := $(wildcard book/*.ipynb)
 # What the page shows without scrolling.
 NOTEBOOK_LINES := --line-length 84
 
-.PHONY: help book test unit test-browser portable results run-notebooks links lint format lab clean
+.PHONY: help book test unit test-browser portable results check bench run-notebooks links lint \
+  format lab clean
 
 help:
-	@sed -n '3,10s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 book: $(VENV)/.book
 	$(BIN)/jupyter-book build . -W -n --keep-going
@@ -43,9 +46,15 @@ portable: $(VENV)/.everything
 	done; done
 
 results: $(VENV)/.everything
-	for name in $$($(BIN)/python -m helpers list | cut -d" " -f1); do \
+	for name in $$($(BIN)/python -m helpers list --names); do \
 	  $(BIN)/python -m helpers run $$name || exit 1; \
 	done
+
+check: $(VENV)/.everything
+	$(BIN)/python -m helpers check
+
+bench: $(VENV)/.everything
+	$(BIN)/python -m helpers bench
 
 # Run every notebook from a fresh kernel and store its outputs.
 run-notebooks: $(VENV)/.everything

@@ -15,6 +15,34 @@ def test_the_article_cnn_is_the_article_s():
     assert network(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
 
 
+def test_pooling_before_rectifying_changes_nothing():
+    values = torch.randn(3, 4, 6, 6, generator=torch.Generator().manual_seed(0))
+    network = networks.ArticleCNN()
+    first, second = network.pool, network.act2
+    assert torch.equal(second(first(values)), first(second(values)))
+
+
+def test_the_cnn_flattens_with_the_channels_last():
+    images = torch.arange(2 * 3 * 4 * 5).view(2, 3, 4, 5)
+    flat = networks.ArticleCNN().flatten(images)
+    assert torch.equal(
+        flat[1], torch.stack([channel.flatten() for channel in images[1]], 1).flatten()
+    )
+
+
+def test_dropout_drops_its_share_and_keeps_the_mean():
+    layer, ones = networks.Dropout(0.25), torch.ones(1000, 1003)
+    torch.manual_seed(0)
+    dropped = layer(ones)
+    assert set(dropped.unique().tolist()) == {0.0, torch.tensor(1 / 0.75).item()}
+    share = (dropped == 0).double().mean().item()
+    assert abs(share - 0.25) < 4 * (0.25 * 0.75 / ones.numel()) ** 0.5
+    assert torch.equal(layer.eval()(ones), ones)
+    for p in (-0.5, 1, 0.3):
+        with pytest.raises(ValueError, match="expected a multiple of 1/256"):
+            networks.Dropout(p)
+
+
 def test_an_mlp_computes_what_it_says():
     network = networks.MLP([3, 4, 2], "tanh")
     for parameter in network.parameters():

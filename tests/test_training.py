@@ -1,5 +1,4 @@
 import math
-import signal
 import subprocess
 import sys
 
@@ -12,9 +11,9 @@ from helpers import training
 from helpers.initializers import initialize
 from helpers.networks import MLP
 
-# Blobs that a small network with dropout learns; the killed child trains on the same.
+# Blobs that a small network with dropout learns; the children that are killed train on the same.
 CHILD = """
-import sys, time, torch
+import os, pathlib, random, signal, sys, time, torch
 from torch import nn
 from helpers import training
 
@@ -31,22 +30,41 @@ def run(optimizer, checkpoint=None, **options):
     network = nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3)).double()
     images, labels = blobs()
     table = training.train(
-        network, images, labels, epochs=6, batch_size=25, optimizer=optimizer,
-        generator=seeded(2), test=(images, labels), checkpoint=checkpoint, **options,
+        network, images, labels, **({"epochs": 6} | options), batch_size=25, optimizer=optimizer,
+        generator=seeded(2), test=(images, labels), checkpoint=checkpoint,
     )
     return table, network
 
-def announce(network, epoch):
-    print(epoch, flush=True)
-    time.sleep(0.05)
-    return {}
+def slowly(checkpoint):
+    return run(
+        training.rmsprop(0.01), checkpoint, epochs=100, interval=0,
+        progress=lambda done: time.sleep(0.005),
+    )[0]
+
+def kill_many(checkpoint, kills):
+    # Processes are forked, because each would otherwise import torch for seconds.
+    torch.set_num_threads(1)
+    run(training.rmsprop(0.01), epochs=1)
+    for number in range(kills):
+        before = checkpoint.stat().st_mtime_ns if number else 0
+        child = os.fork()
+        if child == 0:
+            slowly(checkpoint)
+            os._exit(0)
+        # Each gets somewhere, and is killed at any moment from then on.
+        while not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before:
+            time.sleep(0.001)
+        time.sleep(random.uniform(0, 0.02))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL, "it had ended by itself"
 
 if __name__ == "__main__":
-    run(training.sgd(0.1), sys.argv[1], record=announce)
+    random.seed(int(sys.argv[2]))
+    kill_many(pathlib.Path(sys.argv[1]), kills=20)
 """
 scope = {"__name__": "child"}
 exec(CHILD, scope)
-seeded, blobs, run = scope["seeded"], scope["blobs"], scope["run"]
+seeded, blobs, run, slowly = (scope[name] for name in ("seeded", "blobs", "run", "slowly"))
 
 
 def network_and_data():
@@ -139,7 +157,7 @@ def test_a_run_is_decided_by_its_generator_alone():
 
 
 def test_the_test_set_is_evaluated_before_and_after_every_epoch():
-    table, network = run(training.sgd(0.1), record=lambda network, epoch: {"twice": 2 * epoch})
+    table, network = run(training.sgd(0.1), record=lambda network, step: {"twice": 2 * step})
     accuracies = table[table.quantity == "test_accuracy"]
     assert accuracies.epoch.tolist() == list(range(7))
     assert accuracies.step.tolist() == [0, 3, 6, 9, 12, 15, 18]
@@ -149,7 +167,21 @@ def test_the_test_set_is_evaluated_before_and_after_every_epoch():
     assert accuracies.value.iloc[-1] == (logits.argmax(1) == labels).double().mean().item()
     last_loss = table[table.quantity == "test_loss"].value.iloc[-1]
     assert last_loss == pytest.approx(logits_loss(logits, labels).item(), rel=1e-12)
-    assert table[table.quantity == "twice"].value.tolist() == [0, 2, 4, 6, 8, 10, 12]
+    assert table[table.quantity == "twice"].value.tolist() == [0, 6, 12, 18, 24, 30, 36]
+    chosen, _ = run(
+        training.sgd(0.1), record=lambda network, step: {"at": step}, record_at=(0, 4, 18)
+    )
+    at = chosen[chosen.quantity == "at"]
+    assert at.value.tolist() == at.step.tolist() == [0, 4, 18]
+    assert at.epoch.tolist() == [0, 2, 6]
+
+
+def test_a_run_can_end_early():
+    whole, _ = run(training.sgd(0.1))
+    part, _ = run(training.sgd(0.1), steps=4)
+    assert part.step.max() == 4
+    shared = whole[(whole.step <= 4)]
+    pd.testing.assert_frame_equal(part, shared, check_exact=True)
 
 
 def test_a_network_that_overflows_is_recorded_not_raised():
@@ -177,34 +209,29 @@ def test_autocast_leaves_weights_and_loss_in_float32():
     assert {p.dtype for p in network.parameters()} == {torch.float32}
 
 
-def test_a_killed_process_goes_on_bit_for_bit(tmp_path):
+def test_a_process_killed_twenty_times_ends_bit_for_bit(tmp_path):
+    expected = slowly(None)
     checkpoint = tmp_path / "member.pt"
-    expected, trained = run(training.sgd(0.1))
-    with subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(checkpoint)], stdout=subprocess.PIPE, text=True
-    ) as child:
-        while child.stdout.readline().strip() != "3":
-            assert child.poll() is None
-        child.kill()
-    assert child.returncode == -signal.SIGKILL
+    subprocess.run([sys.executable, "-c", CHILD, str(checkpoint), "8"], check=True)
     starts = []
-    table, network = run(training.sgd(0.1), checkpoint, progress=starts.append)
-    assert 120 <= starts[0] < 360, "it began where an epoch had ended"
+    table, _ = run(training.rmsprop(0.01), checkpoint, epochs=100, progress=starts.append)
+    assert 20 * 20 < starts[0] < 6000, "the killed ones had got somewhere"
     pd.testing.assert_frame_equal(table, expected, check_exact=True)
-    for one, other in zip(network.parameters(), trained.parameters()):
-        assert torch.equal(one, other)
+    assert [file.name for file in tmp_path.iterdir()] == ["member.pt"]
 
 
 def test_an_interrupted_run_keeps_the_optimizers_memory(tmp_path):
     expected, _ = run(training.rmsprop(0.01))
 
     def interrupt(done):
-        if done > 200:
+        if done > 210:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(training.rmsprop(0.01), tmp_path / "member.pt", progress=interrupt)
-    table, _ = run(training.rmsprop(0.01), tmp_path / "member.pt")
+        run(training.rmsprop(0.01), tmp_path / "member.pt", progress=interrupt, interval=0)
+    starts = []
+    table, _ = run(training.rmsprop(0.01), tmp_path / "member.pt", progress=starts.append)
+    assert starts[0] == 205, "it goes on within the epoch"
     pd.testing.assert_frame_equal(table, expected, check_exact=True)
     again, _ = run(training.rmsprop(0.01), tmp_path / "member.pt")
     assert again.equals(table) and again.attrs == table.attrs

@@ -1,28 +1,42 @@
-"""``python -m helpers``: list the stored results, and make one again."""
+"""``python -m helpers``: list the stored results, check them, make them again, and time it."""
 
 import argparse
 import sys
 
-from helpers import checks, experiments
+from helpers import checks, experiments, results
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("list", help="every stored result and what it shows")
+    listing = commands.add_parser(
+        "list", help="every stored result, what it shows, and what making it took"
+    )
+    listing.add_argument("--names", action="store_true", help="the names alone")
     run = commands.add_parser("run", help="train, and store the table with its provenance")
     run.add_argument("name", help="one of those that `list` shows")
-    run.add_argument("--device", default="cpu", help="cpu (default), cuda or cuda:0")
     run.add_argument("--seeds", type=_count, metavar="N", help="networks for every scheme")
     run.add_argument("--epochs", type=_count, metavar="N", help="passes over the data")
-    run.add_argument("--data", metavar="ROOT", help="where the data lie, else HELPERS_DATA")
-    run.add_argument("--out", metavar="FOLDER", help="where the result goes, else book/results")
+    check = commands.add_parser("check", help="make a small part again, and compare")
+    check.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
+    bench = commands.add_parser("bench", help="how fast networks train here, and by what method")
+    bench.add_argument("--rounds", type=_count, default=3, metavar="N", help="of which the median")
+    for command in (run, check, bench):
+        command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:0 or mps")
+        command.add_argument("--data", metavar="ROOT", help="where data lie, else HELPERS_DATA")
+        command.add_argument("--out", metavar="FOLDER", help="where the result is or goes")
     options = parser.parse_args(arguments)
     try:
         if options.command == "list":
-            for name, experiment in experiments.EXPERIMENTS.items():
-                print(f"{name}  {experiment.summary}")
+            if options.names:
+                print(*experiments.EXPERIMENTS, sep="\n")
+            else:
+                _list()
+        elif options.command == "check":
+            return _check(options)
+        elif options.command == "bench":
+            _bench(options)
         else:
             experiment = experiments.choose(
                 options.name, seeds=options.seeds, epochs=options.epochs
@@ -36,14 +50,62 @@ def main(arguments: list[str] | None = None) -> int:
                 folder=options.out,
                 progress=True,
             )
-            print(f"{experiment.name}: {len(table)} rows stored")
+            print(f"{experiment.name}: {len(table)} rows")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\nStopped. The same command goes on from the last whole epoch.", file=sys.stderr)
+        print("\nStopped. The same command goes on from where it was saved last.", file=sys.stderr)
         return 130
     return 0
+
+
+def _list() -> None:
+    """Every experiment, and what its stored result took: summed, the cost of making them all."""
+    total = 0.0
+    print(f"{'name':<12} {'minutes':>8} {'MB':>6}  shows")
+    for name, experiment in experiments.EXPERIMENTS.items():
+        try:
+            record = results.provenance(name)
+            cost = f"{record['seconds'] / 60:8.1f} {record['peak_memory_mb']:6,}"
+            total += record["seconds"]
+        except (results.Refused, KeyError):
+            cost = f"{'not made':>8} {'':6}"
+        print(f"{name:<12} {cost}  {experiment.summary}")
+    print(f"{'all':<12} {total / 60:8.1f}")
+
+
+def _check(options: argparse.Namespace) -> int:
+    """Check every result that was named; 1 if one no longer follows from the code."""
+    chosen = [experiments.choose(name) for name in options.names or experiments.EXPERIMENTS]
+    from helpers import checking
+
+    passed = True
+    for experiment in chosen:
+        finding = checking.check(
+            experiment, root=options.data, device=options.device, folder=options.out
+        )
+        print(finding, flush=True)
+        passed &= finding.passed
+    return 0 if passed else 1
+
+
+def _bench(options: argparse.Namespace) -> None:
+    """Print the benchmark; store it only where a folder is given."""
+    from helpers import benchmarks, tables
+
+    table, provenance = benchmarks.bench(
+        device=options.device,
+        root=options.data,
+        rounds=options.rounds,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
+    print(f"{provenance['device']}, {provenance['threads']} threads, {provenance['processor']}")
+    print(f"matrix product, GFLOP/s: {provenance['matmul_peak_gflops']}")
+    print(tables.significant(table, digits=3).to_string(index=False))
+    if options.out is not None:
+        name = f"benchmarks-{options.device.partition(':')[0]}"
+        results.write(name, table, provenance, options.out)
 
 
 def _count(text: str) -> int:

@@ -1,23 +1,20 @@
-"""Running an experiment: every member trained, the table stored with its provenance."""
+"""Running an experiment: every member trained or observed, the table stored with its provenance."""
 
 import ctypes
-import hashlib
-import json
 import os
+import resource
 import sys
-from dataclasses import asdict
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import platformdirs
 import torch
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
-from helpers import datasets, experiments, initializers, networks, results, training
-from helpers.experiments import Experiment, Member
-
-COLUMNS = ["scheme", "sigma", "seed", "epoch", "step", "quantity", "value"]
+from helpers import datasets, experiments, members, ranks, results
+from helpers.experiments import Experiment, Member, Training
 
 
 def run(
@@ -29,140 +26,175 @@ def run(
     cache: str | Path | None = None,
     progress: bool = False,
 ):
-    """Train every member, store the table with its provenance, and return it.
+    """Train or observe every member, store the table with its provenance, and return it.
 
     ``root`` is where the data lie (see `helpers.datasets.load`), ``folder`` where the result
     goes (the book's own by default), ``cache`` where checkpoints are kept until the result is
-    stored: a run that was stopped goes on from the last epoch of each member. Raises ValueError
-    for a shortened experiment without a ``folder``: it would take the place of the real one.
+    stored: a run that was stopped goes on from where each group of members was saved last. A group
+    too large for the device's memory is halved, and its halves run one after the other. Under
+    ``torchrun`` the members are divided among the processes, and the first one stores the table of
+    all; the others return their own part. Raises ValueError for a shortened experiment without a
+    ``folder``: it would take the place of the real one.
     """
     if folder is None and experiment != experiments.EXPERIMENTS.get(experiment.name):
         raise ValueError(
             f"{experiment.name!r} with other settings than its own would overwrite the book's "
             "stored result; say where this one goes (--out FOLDER)."
         )
-    device = _device(device)
-    options = {"scaling": experiment.scaling, "root": root, "device": device}
-    train, test = (
-        datasets.load(experiment.data, split, dtype=torch.float32, **options)
-        for split in ("train", "test")
-    )
-    if device.type == "cpu":
-        _keep_memory()
-    members = list(experiment.members())
-    total = len(members) * experiment.epochs * len(train)
+    rank = ranks.join()
+    device = as_device(ranks.own_device(device, rank))
+    # The first process downloads what is missing before the others look.
+    with rank.first():
+        data = load(experiment, root, device)
+    if isinstance(experiment, Training):
+        keep_memory(device)
+    every = experiment.members()
+    mine = list(enumerate(every))[rank.number :: rank.count]
+    together = experiment.together if isinstance(experiment, Training) else 1
     cache = _cache() if cache is None else Path(cache)
-    tables, seconds, checkpoints = [], [], []
-    with tqdm(total=total, unit=" images", unit_scale=True, disable=not progress) as bar:
-        for number, member in enumerate(members):
-            bar.set_description(str(member))
-            before = number * experiment.epochs * len(train)
-            table, checkpoint = _train(experiment, member, train, test, cache, _Show(bar, before))
-            seconds.append(round(table.attrs["seconds"], 1))
-            checkpoints.append(checkpoint)
-            table = _average(table, experiment.average)
-            sigma = float("nan") if member.sigma is None else member.sigma
-            tables.append(table.assign(scheme=member.scheme, sigma=sigma, seed=member.seed))
-    table = pd.concat(tables, ignore_index=True)[COLUMNS]
+    worker = _Worker(experiment, data, device, cache)
+    total = len(mine) * worker.examples
+    with tqdm(
+        total=total, unit=" images", unit_scale=True, disable=not progress or rank.number > 0
+    ) as bar:
+        for group in groups(mine, together):
+            bar.set_description(str(group[0][1]) + (f" … {len(group)}" if group[1:] else ""))
+            worker.work(group, _Show(bar))
+    parts = rank.gather((worker.tables, worker.done, _peak(device)))
+    if parts is None:
+        rank.wait()
+        worker.forget()
+        return _joined(experiment, worker.tables, every)
+    tables = {number: table for part, _, _ in parts for number, table in part.items()}
+    done = [entry for _, part, _ in parts for entry in part]
+    table = _joined(experiment, tables, every)
     provenance = {
-        "command": experiment.command(str(device)),
-        "configuration": asdict(experiment),
+        "command": experiment.command(device.type, rank.count),
+        "configuration": experiment.configuration(),
         "data": {
-            "name": train.name,
-            "scaling": train.scaling,
-            "images": {"train": len(train), "test": len(test)},
-            "checksums": train.checksums | test.checksums,
+            "name": data.train.name,
+            "scaling": data.train.scaling,
+            "images": {"train": len(data.train), "test": len(data.test)},
+            "checksums": data.checksums,
         },
-        "seeds": sorted({member.seed for member in members}),
-        "device": _describe(device),
+        "seeds": sorted({member.seed for member in every}),
+        "device": describe(device),
         "threads": torch.get_num_threads(),
-        "seconds": round(sum(seconds), 1),
-        "members": [asdict(m) | {"seconds": s} for m, s in zip(members, seconds)],
+        "processes": rank.count,
+        "seconds": round(sum(entry["seconds"] for entry in done), 1),
+        "peak_memory_mb": max(peak for _, _, peak in parts),
+        "groups": done,
     }
     results.write(experiment.name, table, provenance, folder)
-    for checkpoint in checkpoints:
-        checkpoint.unlink(missing_ok=True)
+    rank.wait()
+    worker.forget()
     return table
 
 
-def _train(experiment: Experiment, member: Member, train, test, cache: Path, progress):
-    """Train one member; return its table and the file of its checkpoint."""
-    # Two streams, so that one seed means one order of the examples whatever the scheme draws.
-    weights, order = (
-        torch.Generator().manual_seed(int(seed))
-        for seed in np.random.SeedSequence(member.seed).generate_state(2, np.uint64)
+def load(experiment: Experiment, root: str | Path | None, device) -> members.Data:
+    """The training and test images of an experiment, float32, on the device."""
+    options = {"scaling": experiment.scaling, "root": root, "device": device}
+    return members.Data(
+        *(
+            datasets.load(experiment.data, split, dtype=torch.float32, **options)
+            for split in ("train", "test")
+        )
     )
-    network = getattr(networks, experiment.network)(classes=len(train.classes))
-    initializers.initialize(network, member.scheme, sigma=member.sigma, generator=weights)
-    first = hashlib.sha256()
-    for parameter in network.parameters():
-        first.update(parameter.detach().numpy().tobytes())
-    configuration = asdict(experiment) | {"cases": None, "seeds": None, "summary": None}
-    key = {
-        "configuration": configuration,
-        "member": asdict(member),
-        "network": str(network),
-        "first weights": first.hexdigest(),
-        "data": train.checksums | test.checksums,
-        "device": _describe(train.images.device),
-        "threads": torch.get_num_threads(),
-        "versions": [training.VERSION, torch.__version__],
-    }
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
-    checkpoint = cache / f"{experiment.name}-{member.scheme}-{member.seed}-{digest[:16]}.pt"
-    # Channels last is the layout of the fast convolutions.
-    network.to(train.images.device, memory_format=torch.channels_last)
-    settings = {
-        "loss": experiment.loss,
-        "autocast": experiment.autocast and getattr(torch, experiment.autocast),
-    }
-    table = training.train(
-        network,
-        train.images,
-        train.labels,
-        test=(test.images, test.labels),
-        epochs=experiment.epochs,
-        batch_size=experiment.batch_size,
-        optimizer=training.OPTIMIZERS[experiment.optimizer](experiment.rate),
-        generator=order,
-        checkpoint=checkpoint,
-        progress=progress,
-        **settings,
-    )
-    return _with_classes(table, network, test, settings), checkpoint
 
 
-def _with_classes(table, network, test, settings: dict):
-    """The table, and what the trained network makes of each class of the test set."""
-    last, rows = table.iloc[-1], []
-    for number, name in enumerate(test.classes):
-        chosen = test.labels == number
-        pair = training.evaluate(network, test.images[chosen], test.labels[chosen], **settings)
-        for quantity, value in zip(("test_loss", "test_accuracy"), pair):
-            rows.append((last["epoch"], last["step"], f"{quantity}_{name}", value))
-    both = pd.concat([table, pd.DataFrame(rows, columns=table.columns)], ignore_index=True)
-    both.attrs = table.attrs
-    return both
+def groups(numbered: list[tuple[int, Member]], together: int) -> Iterator[list]:
+    """Members of one kind, up to ``together`` at once, in the order of each group's first."""
+    kinds: dict[tuple, list] = {}
+    for entry in numbered:
+        kinds.setdefault(entry[1].case.kind, []).append(entry)
+    chunks = [
+        kind[start : start + together]
+        for kind in kinds.values()
+        for start in range(0, len(kind), together)
+    ]
+    yield from sorted(chunks, key=lambda chunk: chunk[0][0])
 
 
-def _average(table, every: int):
-    """Means of the loss over ``every`` successive steps, the last of which gives their place."""
-    losses = table[table.quantity == "loss"]
-    groups = losses.groupby((losses.step - 1) // every)
-    # pandas' own mean would pass over a NaN.
-    means = groups.last().assign(value=groups.value.agg(lambda values: values.to_numpy().mean()))
-    both = pd.concat([means, table[table.quantity != "loss"]])
-    return both.sort_values(["step", "quantity"], kind="stable", ignore_index=True)
+class _Worker:
+    """Does one group after another; keeps their tables by number, and how long each group took."""
+
+    def __init__(self, experiment: Experiment, data: members.Data, device, cache: Path):
+        self.experiment, self.data, self.device, self.cache = experiment, data, device, cache
+        self.tables: dict[int, pd.DataFrame] = {}
+        self.done: list[dict] = []
+        self.checkpoints: list[Path] = []
+
+    @property
+    def examples(self) -> int:
+        """How many images one member sees."""
+        if isinstance(self.experiment, Training):
+            return self.experiment.epochs * len(self.data.train)
+        return len(self.data.test)
+
+    def work(self, group: list[tuple[int, Member]], show: "_Show") -> None:
+        chosen = [member for _, member in group]
+        try:
+            tables, seconds = self._compute(chosen, show)
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if len(group) == 1 or not _out_of_memory(error):
+                raise
+            tables = None
+        if tables is None:
+            # Only here, where the error and all that it holds on to is gone, is there room again.
+            show.rewind()
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+            half = len(group) // 2
+            for part in (group[:half], group[half:]):
+                self.work(part, show)
+            return
+        self.tables.update(zip((number for number, _ in group), tables))
+        show.finish()
+        self.done.append(
+            {"first": str(chosen[0]), "members": len(group), "seconds": round(seconds, 1)}
+        )
+
+    def forget(self) -> None:
+        """Delete the checkpoints: the result is stored."""
+        for checkpoint in self.checkpoints:
+            checkpoint.unlink(missing_ok=True)
+
+    def _compute(self, chosen: list[Member], show: "_Show") -> tuple[list[pd.DataFrame], float]:
+        start = time.perf_counter()
+        if not isinstance(self.experiment, Training):
+            show(0)
+            tables = members.observe_group(self.experiment, chosen, self.data)
+            show(self.examples * len(chosen))
+            return tables, time.perf_counter() - start
+        name = members.digest(self.experiment, chosen, self.data, describe(self.device))
+        checkpoint = self.cache / f"{self.experiment.name}-{name}.pt"
+        self.checkpoints.append(checkpoint)
+        return members.train_group(
+            self.experiment, chosen, self.data, checkpoint=checkpoint, progress=show
+        )
+
+
+def labelled(table: pd.DataFrame, member: Member, keys: list[str]) -> pd.DataFrame:
+    """A member's table, with what tells the member apart in front of every row."""
+    values = {key: getattr(member.case, key) for key in keys if key != "seed"}
+    values = {key: float("nan") if value is None else value for key, value in values.items()}
+    return table.assign(**values, seed=member.seed)[[*keys, *table.columns]]
+
+
+def _joined(experiment: Experiment, tables: dict[int, pd.DataFrame], every) -> pd.DataFrame:
+    """One table of all, in the members' order."""
+    parts = [labelled(tables[n], every[n], experiment.keys) for n in sorted(tables)]
+    return pd.concat(parts, ignore_index=True)
 
 
 class _Show:
     """Moves a progress bar; what an earlier session did counts as done, not as speed."""
 
-    def __init__(self, bar, before: int):
-        self.bar, self.before, self.started = bar, before, False
+    def __init__(self, bar):
+        self.bar, self.began, self.started = bar, bar.n, False
 
     def __call__(self, done: int) -> None:
-        step = self.before + done - self.bar.n
+        step = self.began + done - self.bar.n
         if self.started:
             self.bar.update(step)
         elif not self.bar.disable:
@@ -170,14 +202,30 @@ class _Show:
             self.bar.n += step
         self.started = True
 
+    def rewind(self) -> None:
+        """Back to where the group began."""
+        self.bar.n = self.began
 
-def _keep_memory() -> None:
+    def finish(self) -> None:
+        """The next group begins here."""
+        self.began, self.started = self.bar.n, False
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    """torch says it in a type of its own on a GPU, and in words on a CPU."""
+    kinds = (torch.OutOfMemoryError, MemoryError)
+    return isinstance(error, kinds) or "not enough memory" in str(error)
+
+
+def keep_memory(device: torch.device) -> None:
     """Keep freed memory in this process for the next step, where the C library is glibc.
 
-    It otherwise returns every large tensor to the system, whose fresh pages cost a third of a
-    convolutional network's training time on a CPU (measured: 2,330 against 3,450 images/s).
+    It otherwise returns every large tensor to the system, whose fresh pages cost nearly half of a
+    convolutional network's training time on a CPU (measured: 3,500 against 6,300 images/s).
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if device.type != "cpu" or sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         trim_threshold, top_pad, mmap_max = -1, -2, -4
         mallopt(mmap_max, 0)
@@ -185,22 +233,37 @@ def _keep_memory() -> None:
         mallopt(top_pad, 2**27)
 
 
-def _device(name: str):
+def describe(device: torch.device) -> str:
+    """The device in words, as a provenance has it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else "MPS"
+
+
+def as_device(name: str) -> torch.device:
+    """The device of that name; raises ValueError for one that is unknown or not there."""
     try:
         device = torch.device(name)
     except RuntimeError:
         raise ValueError(f"Device {name!r} is unknown; expected cpu, cuda or cuda:0.") from None
-    if device.type not in ("cpu", "cuda"):
-        raise ValueError(f"Device {name!r} is not supported; expected cpu, cuda or cuda:0.")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ValueError(f"Device {name!r} is not supported; expected cpu, cuda, cuda:0 or mps.")
+    there = {
+        "cpu": True,
+        "cuda": (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not there[device.type]:
         raise ValueError(f"Device {name!r} is not there; run on the CPU (--device cpu).")
     return device
 
 
-def _describe(device) -> str:
+def _peak(device: torch.device) -> int:
+    """Most memory held, in MB: of the GPU where the work was there, else of this process."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.backends.cpu.get_cpu_capability()}"
+        return round(torch.cuda.max_memory_allocated(device) / 1e6)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
 def _cache() -> Path:

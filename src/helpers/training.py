@@ -1,14 +1,14 @@
-"""Training one network, in the open: the loss of every step, the test set after every epoch.
+"""Training networks, in the open: the loss of every step, the test set after every epoch.
 
-Data lie on the device as tensors, and the examples are shuffled by the caller's generator. With a
-checkpoint file a run that was stopped, however rudely, goes on where its last epoch ended.
+One network, or many of one architecture at once, each from its own first weights. Data lie on the
+device as tensors, and the examples are shuffled by the caller's generators. With a checkpoint file
+a run that was stopped, however rudely, goes on where it was saved last.
 """
 
-import functools
 import io
 import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import checks, files
+from helpers.ensembles import Ensemble
+from helpers.graphs import captured
 from helpers.optimizers import OPTIMIZERS as OPTIMIZERS
 from helpers.optimizers import rmsprop as rmsprop
 from helpers.optimizers import sgd as sgd
 
 #: Raise it with every change that alters what a run computes: older checkpoints then go unused.
-VERSION = 1
+VERSION = 2
 CLIP = 1e-7
 COLUMNS = ["epoch", "step", "quantity", "value"]
+#: Optimizers of torch that look at a whole tensor, and so would mix the networks stacked in it.
+_MIXING = {"LBFGS", "Muon", "Adafactor"}
 
 
 def clipped_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -46,101 +50,135 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 def train(
-    network: nn.Module,
+    networks: nn.Module | Sequence[nn.Module],
     images: Tensor,
     labels: Tensor,
     *,
     epochs: int,
     batch_size: int,
     optimizer: Callable,
-    generator: torch.Generator,
+    generator: torch.Generator | Sequence[torch.Generator],
     loss: str = "logits",
     test: tuple[Tensor, Tensor] | None = None,
     autocast: torch.dtype | None = None,
     record: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
+    record_at: Collection[int] | None = None,
+    steps: int | None = None,
     checkpoint: str | Path | None = None,
+    interval: float = 30.0,
     progress: Callable[[int], Any] = lambda done: None,
 ):
-    """Train a network in place; return what happened as a tidy table.
+    """Train networks in place; return what happened as a tidy table.
 
-    ``images`` is whatever batch the network takes, shape (N, ...), and ``labels`` is (N,) int64,
-    both on the network's device. ``optimizer`` makes one from parameters: ``sgd(0.1)``,
-    ``rmsprop(1e-3)``, or any such callable. ``generator`` shuffles the examples before every
-    epoch and seeds dropout; the global random state is left as it was. ``loss`` is a key of
-    `LOSSES`. ``test``, a pair of images and labels, is evaluated before the first and after every
-    epoch. ``autocast=torch.bfloat16`` runs the forward pass in that type; weights, loss and
-    statistics keep the network's. ``record(network, epoch)`` may return further numbers, at the
-    same times. ``progress`` is called with the number of examples done so far, at the start and
-    after every step.
+    ``networks`` is one network, or a sequence of E with one architecture that are trained at once
+    as stacked tensors: a member comes out as it would alone, but for rounding and for dropout's
+    masks, and one that goes to inf or NaN does not disturb the others. ``images`` is whatever
+    batch a network takes, shape (N, ...), and ``labels`` is (N,) int64, both on the networks'
+    device. ``optimizer`` makes one from parameters: ``sgd(0.1)``, ``rmsprop(1e-3)``,
+    ``functools.partial(torch.optim.Adam, lr=1e-3)``; for several networks it must be one that
+    treats every number by itself. ``generator`` shuffles the examples before every epoch, and the
+    first one seeds dropout; the global random state is left as it was. A sequence of E gives each
+    network an order of its own, a single one gives all the same.
 
-    With ``checkpoint``, a file, the state is saved after every epoch, and a later call with the
-    same arguments goes on from there to the bit-identical table (on one device and thread
-    count). One file belongs to one configuration: that is for the caller to see to.
+    ``loss`` is a key of `LOSSES`. ``test``, a pair of images and labels, is evaluated before the
+    first and after every epoch. ``autocast=torch.bfloat16`` runs the forward pass in that type;
+    weights, loss and statistics keep the network's. ``record(network, step)`` may return further
+    numbers about a network, at the steps in ``record_at`` (0 is before training), or without it
+    when the test set is evaluated. ``steps`` ends the run early, after so many. ``progress`` is
+    called with the number of examples done so far, over all networks, at the start and after every
+    step.
+
+    With ``checkpoint``, a file, the state is saved every ``interval`` seconds and at the end,
+    and a later call with the same arguments goes on from there to the bit-identical table (on one
+    device and thread count). One file belongs to one configuration: that is for the caller to see
+    to.
 
     Returns a DataFrame with the columns epoch, step (both from 1; 0 is before training),
-    quantity and value: ``loss`` is the mean over the step's batch before its update,
-    ``test_loss`` and ``test_accuracy`` those of the test set. inf and NaN are recorded as such.
-    ``attrs["seconds"]`` is the wall time of its epochs, of all sessions together. Raises ValueError
-    for bad arguments and for a checkpoint that does not fit.
+    quantity and value, and for a sequence of networks first ``member``, from 0: ``loss`` is the
+    mean over the step's batch before its update, ``test_loss`` and ``test_accuracy`` those of the
+    test set. inf and NaN are recorded as such. ``attrs["seconds"]`` is the wall time of all
+    sessions together. Raises ValueError for bad arguments and for a checkpoint that does not fit.
     """
-    import pandas as pd
-
+    single = isinstance(networks, nn.Module)
+    modules = [networks] if single else list(networks)
+    ensemble = Ensemble(modules, autocast)
     epochs, batch_size = checks.count("epochs", epochs), checks.count("batch_size", batch_size)
     criterion = LOSSES[checks.known("loss", loss, LOSSES)]
+    generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
+    if len(generators) not in (1, len(ensemble)):
+        raise ValueError(
+            f"{len(generators)} generators for {len(ensemble)} networks; expected one for each, or "
+            "one for all."
+        )
     for what, pair in (("training", (images, labels)), ("test", test)):
         if pair is not None and not 0 < len(pair[0]) == len(pair[1]):
             raise ValueError(
                 f"{what} set of {len(pair[0])} images and {len(pair[1])} labels; expected as many "
                 "of the one as of the other, and at least one."
             )
+    rule = optimizer(ensemble.tensors)
+    if len(ensemble) > 1 and type(rule).__name__ in _MIXING:
+        raise ValueError(
+            f"{type(rule).__name__} looks at whole tensors, and would mix the {len(ensemble)} "
+            "networks stacked in them; take one that treats every number by itself, such as SGD, "
+            "RMSprop or Adam, or train one network at a time."
+        )
 
-    mode = network.training
-    rule = optimizer(network.parameters())
-    forward = functools.partial(_forward, network, autocast)
-    state: dict[str, Any] = {"epoch": -1, "rows": [], "seconds": 0.0}
-    with _dropout_stream(images.device, generator) as dropout:
+    modes = [network.training for network in modules]
+    an_epoch = -(-len(labels) // batch_size)
+    total = (
+        epochs * an_epoch if steps is None else min(checks.count("steps", steps), epochs * an_epoch)
+    )
+    run = _Run(ensemble, rule, generators, total, images.device)
+    update = captured(_update(ensemble, rule, criterion, images, labels), rule, images.device)
+
+    def examples() -> int:
+        epoch, within = divmod(run.done, an_epoch)
+        return len(ensemble) * (epoch * len(labels) + min(within * batch_size, len(labels)))
+
+    def measure() -> None:
+        whole = run.done % an_epoch == 0
+        if test is not None and whole:
+            run.scores.append((run.done, ensemble.scores(*test, criterion).tolist()))
+        if record is not None and (whole if record_at is None else run.done in record_at):
+            ensemble.write_back()
+            found = [dict(record(network, run.done)) for network in modules]
+            run.records.append((run.done, found))
+        ensemble.mode(training=True)
+
+    with _dropout_stream(images.device, generators) as dropout:
         if checkpoint is not None and Path(checkpoint).exists():
-            state = _restore(checkpoint, network, rule, generator, dropout)
-        done = max(state["epoch"], 0) * len(labels)
-        progress(done)
-        while state["epoch"] < epochs:
-            start = time.perf_counter()
-            epoch = state["epoch"] + 1
-            rows = state["rows"]
-            if epoch > 0:
-                network.train()
-                order = torch.randperm(len(labels), generator=generator, device=generator.device)
-                batches = order.to(images.device).split(batch_size)
-                losses = torch.empty(len(batches), dtype=torch.float64, device=images.device)
-                for i, chosen in enumerate(batches):
-                    rule.zero_grad()
-                    value = criterion(forward(images[chosen]), labels[chosen])
-                    value.backward()
-                    rule.step()
-                    losses[i] = value.detach()
-                    done += len(chosen)
-                    progress(done)
-                first = (epoch - 1) * len(batches) + 1
-                rows += [(epoch, i, "loss", v) for i, v in enumerate(losses.tolist(), first)]
-            step = rows[-1][1] if rows else 0
-            if test is not None:
-                pair = evaluate(network, *test, loss=loss, autocast=autocast)
-                names = ("test_loss", "test_accuracy")
-                rows += [(epoch, step, name, value) for name, value in zip(names, pair)]
-            if record is not None:
-                found = record(network, epoch)
-                rows += [(epoch, step, name, float(value)) for name, value in found.items()]
-            state["epoch"] = epoch
-            state["seconds"] += time.perf_counter() - start
-            if checkpoint is not None:
-                _save(checkpoint, state, network, rule, generator, dropout)
-    network.train(mode)
-    table = pd.DataFrame(state["rows"], columns=COLUMNS)
-    table.attrs["seconds"] = state["seconds"]
-    return table
+            run.restore(checkpoint, dropout)
+        start = saved = time.perf_counter()
+        before = run.seconds
+        if run.done == 0:
+            measure()
+        progress(examples())
+        order = None
+        while run.done < total:
+            within = run.done % an_epoch
+            if order is None or within == 0:
+                if within == 0:
+                    run.shuffling = [g.get_state() for g in generators]
+                order = torch.stack(
+                    [torch.randperm(len(labels), generator=g, device=g.device) for g in generators]
+                ).to(images.device)
+                ensemble.mode(training=True)
+            run.losses[:, run.done] = update(order[:, within * batch_size :][:, :batch_size])
+            run.done += 1
+            measure()
+            progress(examples())
+            now = time.perf_counter()
+            run.seconds = before + now - start
+            if checkpoint is not None and (run.done == total or now - saved >= interval):
+                run.save(checkpoint, dropout, an_epoch)
+                saved = now
+    ensemble.write_back()
+    for network, mode in zip(modules, modes):
+        network.train(mode)
+    return run.table(an_epoch, single)
 
 
-@torch.no_grad()
 def evaluate(
     network: nn.Module,
     images: Tensor,
@@ -148,69 +186,125 @@ def evaluate(
     *,
     loss: str = "logits",
     autocast: torch.dtype | None = None,
-    batch_size: int = 1000,
 ) -> tuple[float, float]:
     """Mean loss and share of right answers, without dropout; NaN is never a right answer."""
     criterion = LOSSES[checks.known("loss", loss, LOSSES)]
     mode = network.training
-    network.eval()
-    total = torch.zeros(2, dtype=torch.float64, device=images.device)
-    for some, truth in zip(images.split(batch_size), labels.split(batch_size)):
-        logits = _forward(network, autocast, some)
-        right = (logits.argmax(1) == truth) & ~logits.isnan().any(1)
-        total += torch.stack([criterion(logits, truth) * len(truth), right.sum()])
+    mean_loss, accuracy = (
+        Ensemble([network], autocast).scores(images, labels, criterion)[0].tolist()
+    )
     network.train(mode)
-    mean_loss, accuracy = (total / len(labels)).tolist()
     return mean_loss, accuracy
 
 
-def _forward(network: nn.Module, autocast: torch.dtype | None, images: Tensor) -> Tensor:
-    if autocast is None:
-        return network(images)
-    with torch.autocast(images.device.type, autocast):
-        return network(images).to(images.dtype)
+def _update(ensemble: Ensemble, rule, criterion, images: Tensor, labels: Tensor):
+    """One step of training as a function of the chosen examples, (E or 1, batch); losses (E,)."""
+
+    def update(chosen: Tensor) -> Tensor:
+        rule.zero_grad()
+        losses = ensemble.losses(images[chosen], labels[chosen], criterion)
+        # Each network's loss depends on its own weights alone: the gradient of the sum is theirs.
+        losses.sum().backward()
+        rule.step()
+        return losses.detach()
+
+    return update
+
+
+class _Run:
+    """What a checkpoint holds: how far a run is, and all that it has found."""
+
+    def __init__(self, ensemble: Ensemble, rule, generators, total: int, device: torch.device):
+        self.ensemble, self.rule, self.generators = ensemble, rule, generators
+        self.done, self.seconds = 0, 0.0
+        self.losses = torch.zeros(
+            len(ensemble),
+            total,
+            dtype=torch.float32 if device.type == "mps" else torch.float64,
+            device=device,
+        )
+        self.scores: list[tuple[int, list]] = []
+        self.records: list[tuple[int, list[dict[str, float]]]] = []
+        #: The generators' states when the present epoch's order was drawn.
+        self.shuffling: list[Tensor] = []
+
+    def save(self, path, dropout: torch.Generator, an_epoch: int) -> None:
+        drawn_next = self.done % an_epoch == 0
+        parts = {
+            "version": VERSION,
+            "done": self.done,
+            "seconds": self.seconds,
+            "losses": self.losses,
+            "scores": self.scores,
+            "records": self.records,
+            "weights": self.ensemble.state(),
+            "optimizer": self.rule.state_dict(),
+            "shuffling": [g.get_state() for g in self.generators] if drawn_next else self.shuffling,
+            "dropout": dropout.get_state(),
+        }
+        content = io.BytesIO()
+        torch.save(parts, content)
+        files.replace(path, content.getvalue())
+
+    def restore(self, path, dropout: torch.Generator) -> None:
+        try:
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+            if saved["version"] != VERSION:
+                raise ValueError("made by another version of this module")
+            self.losses.copy_(saved["losses"])
+            with torch.no_grad():
+                for tensor, value in zip(self.ensemble.state(), saved["weights"], strict=True):
+                    tensor.copy_(value)
+            self.rule.load_state_dict(saved["optimizer"])
+            for generator, state in zip(self.generators, saved["shuffling"], strict=True):
+                generator.set_state(state)
+            self.shuffling = saved["shuffling"]
+            dropout.set_state(saved["dropout"])
+            for name in ("done", "seconds", "scores", "records"):
+                setattr(self, name, saved[name])
+        except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise ValueError(
+                f"The checkpoint {path} is damaged, or does not fit this run. Delete it to start "
+                "again."
+            ) from error
+
+    def table(self, an_epoch: int, single: bool):
+        import pandas as pd
+
+        rows = []
+        losses = self.losses.tolist()
+        for member in range(len(self.ensemble)):
+            # A step's own loss comes first, then what was measured after it.
+            found = [(step, 0, "loss", v) for step, v in enumerate(losses[member], 1)]
+            for step, scores in self.scores:
+                names = ("test_loss", "test_accuracy")
+                found += [(step, 1, name, v) for name, v in zip(names, scores[member])]
+            for step, records in self.records:
+                found += [(step, 2, name, float(v)) for name, v in records[member].items()]
+            found.sort(key=lambda row: row[:2])
+            rows += [(member, -(-step // an_epoch), step, *row) for step, _, *row in found]
+        table = pd.DataFrame(rows, columns=["member", *COLUMNS])
+        table = table.drop(columns="member") if single else table
+        table.attrs["seconds"] = self.seconds
+        return table
 
 
 @contextmanager
-def _dropout_stream(device: torch.device, generator: torch.Generator) -> Iterator[torch.Generator]:
+def _dropout_stream(
+    device: torch.device, generators: Sequence[torch.Generator]
+) -> Iterator[torch.Generator]:
     """Dropout takes no generator, only the device's global one: lend it a seed of our own."""
     if device.type == "cuda":
-        stream = torch.cuda.default_generators[device.index]
+        stream = torch.cuda.default_generators[device.index or 0]
+    elif device.type == "mps":
+        stream = torch.mps._get_default_mps_generator()
     else:
         stream = torch.default_generator
     before = stream.get_state()
-    seed = torch.randint(2**62, (), generator=generator, device=generator.device)
-    stream.manual_seed(int(seed))
+    # Every generator draws one, so that each goes on as it would for its network alone.
+    seeds = [torch.randint(2**62, (), generator=g, device=g.device) for g in generators]
+    stream.manual_seed(int(seeds[0]))
     try:
         yield stream
     finally:
         stream.set_state(before)
-
-
-def _save(path, state, network, rule, generator, dropout) -> None:
-    parts = {
-        "version": VERSION,
-        "network": network.state_dict(),
-        "optimizer": rule.state_dict(),
-        "shuffling": generator.get_state(),
-        "dropout": dropout.get_state(),
-    }
-    content = io.BytesIO()
-    torch.save(state | parts, content)
-    files.replace(path, content.getvalue())
-
-
-def _restore(path, network, rule, generator, dropout) -> dict:
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        if saved.pop("version") != VERSION:
-            raise ValueError("made by another version of this module")
-        network.load_state_dict(saved.pop("network"))
-        rule.load_state_dict(saved.pop("optimizer"))
-        generator.set_state(saved.pop("shuffling"))
-        dropout.set_state(saved.pop("dropout"))
-        return saved
-    except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise ValueError(
-            f"The checkpoint {path} is damaged, or does not fit this run. Delete it to start again."
-        ) from error

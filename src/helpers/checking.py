@@ -1,0 +1,117 @@
+"""Does a stored table still follow from the code? A small part of it made again, and compared."""
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers import members, results, running
+from helpers.experiments import Experiment, Training
+
+
+@dataclass(frozen=True)
+class Finding:
+    """How far a part that was made again is from what is stored, and how far it may be.
+
+    ``numbers`` were compared; ``untrained`` and ``trained`` are the largest relative differences
+    before the first step and after it, the latter a mean over each member's numbers (0 where there
+    is nothing of the kind).
+    """
+
+    name: str
+    members: int
+    numbers: int
+    untrained: float
+    trained: float
+    bounds: tuple[float, float]
+
+    @property
+    def passed(self) -> bool:
+        return self.untrained <= self.bounds[0] and self.trained <= self.bounds[1]
+
+    def __str__(self) -> str:
+        verdict = "follows" if self.passed else "DOES NOT FOLLOW"
+        return (
+            f"{self.name}: {verdict}. {self.members} members, {self.numbers} numbers; "
+            f"largest relative difference {self.untrained:.2g} untrained (allowed "
+            f"{self.bounds[0]:g}), {self.trained:.2g} trained (allowed {self.bounds[1]:g})"
+        )
+
+
+def check(
+    experiment: Experiment,
+    *,
+    root: str | Path | None = None,
+    device: str = "cpu",
+    folder: str | Path | None = None,
+) -> Finding:
+    """Make a small part of a stored result again, as its `helpers.experiments.Check` says.
+
+    Raises `helpers.results.Refused` for a table that is missing or altered, and ValueError for one
+    that another configuration made.
+    """
+    stored = results.read(experiment.name, folder)
+    record = results.provenance(experiment.name, folder)
+    differing = _differing(record["configuration"], experiment)
+    if differing:
+        raise ValueError(
+            f"Stored result {experiment.name!r} was made with other settings: "
+            f"{', '.join(differing)}. Make it again: {experiment.command()}"
+        )
+    device = running.as_device(device)
+    data = running.load(experiment, root, device)
+    if isinstance(experiment, Training):
+        running.keep_memory(device)
+    part = replace(experiment, cases=experiment.cases[:: experiment.check.every], seeds=1)
+    together = part.together if isinstance(part, Training) else 1
+    found = []
+    for group in running.groups(list(enumerate(part.members())), together):
+        chosen = [member for _, member in group]
+        if isinstance(part, Training):
+            tables, _ = members.train_group(part, chosen, data, steps=part.check.steps)
+        else:
+            tables = members.observe_group(part, chosen, data)
+        # The keys are those of the whole experiment: a thinned one may differ in fewer.
+        found += [running.labelled(t, m, experiment.keys) for m, t in zip(chosen, tables)]
+    return compare(experiment, pd.concat(found, ignore_index=True), stored)
+
+
+def compare(experiment: Experiment, found: pd.DataFrame, stored: pd.DataFrame) -> Finding:
+    """How far the rows of ``found`` are from the same rows of ``stored``."""
+    values = ["value"] if isinstance(experiment, Training) else ["second_moment", "variance"]
+    keys = [*experiment.keys, *({"layer", "direction", "step", "quantity"} & set(found.columns))]
+    # A mean over fewer steps than the stored one, where the part ended, has no counterpart.
+    both = found.merge(stored, on=keys, suffixes=("", " stored"))
+    if both.empty:
+        raise ValueError(f"{experiment.name!r} shares no row with what was made again.")
+    apart = np.max([_relative(both[v], both[f"{v} stored"]) for v in values], axis=0)
+    trained = both["step"].to_numpy() > 0 if "step" in both else np.zeros(len(both), bool)
+    by_member = pd.DataFrame({"apart": apart, "trained": trained}).groupby(
+        [both[key] for key in experiment.keys], dropna=False
+    )
+    means = by_member.apply(lambda rows: rows.apart[rows.trained].mean())
+    return Finding(
+        experiment.name,
+        by_member.ngroups,
+        len(values) * len(both),
+        float(apart[~trained].max(initial=0.0)),
+        float(means.max()) if trained.any() else 0.0,
+        (experiment.check.bound, experiment.check.trained),
+    )
+
+
+def _relative(new: pd.Series, old: pd.Series) -> np.ndarray:
+    """Difference relative to the stored number; 0 for equal ones, NaN and inf included."""
+    new, old = new.to_numpy(), old.to_numpy()
+    with np.errstate(invalid="ignore", divide="ignore"):
+        apart = np.abs(new - old) / np.abs(old)
+    equal = (new == old) | (np.isnan(new) & np.isnan(old))
+    return np.where(equal, 0.0, np.where(np.isfinite(apart), apart, np.inf))
+
+
+def _differing(configuration: dict, experiment: Experiment) -> list[str]:
+    ours = json.loads(json.dumps(experiment.configuration()))
+    names = ours.keys() | configuration.keys()
+    return sorted(name for name in names if ours.get(name) != configuration.get(name))
