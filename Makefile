@@ -7,10 +7,12 @@
 #   make bench     how fast networks train on this machine, beside a plain loop
 #   make portable  the notebooks again under every CPU capability, with one thread and two
 #
+# The last three take DEVICE=cuda, or mps.
 # torch comes with CUDA from the default index. For the small CPU build name PyTorch's CPU index:
 #   make test TORCH_INDEX=<address>
 
 PYTHON ?= python3
+DEVICE ?= cpu
 CONSTRAINTS ?= constraints.txt
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,14 +49,14 @@ portable: $(VENV)/.everything
 
 results: $(VENV)/.everything
 	for name in $$($(BIN)/python -m helpers list --names); do \
-	  $(BIN)/python -m helpers run $$name || exit 1; \
+	  $(BIN)/python -m helpers run $$name --device $(DEVICE) || exit 1; \
 	done
 
 check: $(VENV)/.everything
-	$(BIN)/python -m helpers check
+	$(BIN)/python -m helpers check --device $(DEVICE)
 
 bench: $(VENV)/.everything
-	$(BIN)/python -m helpers bench
+	$(BIN)/python -m helpers bench --device $(DEVICE)
 
 # Run every notebook from a fresh kernel and store its outputs.
 run-notebooks: $(VENV)/.everything

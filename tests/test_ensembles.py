@@ -99,13 +99,21 @@ def test_an_interrupted_ensemble_goes_on_bit_for_bit(tmp_path):
             raise KeyboardInterrupt
 
     options = {"checkpoint": tmp_path / "three.pt", "interval": 0, "record_at": (0, 5, 11)}
-    options["record"] = lambda network, step: {"size": network[5].weight.abs().max().item()}
+    options["record"] = lambda network, step: {
+        "size": network[5].weight.detach().abs().max().numpy()
+    }
     expected = again(**{key: options[key] for key in ("record", "record_at")})
     with pytest.raises(KeyboardInterrupt):
         again(**options, progress=stop)
     keys, values = again(**options)
     assert keys.equals(expected[0]) and values == expected[1]
     assert keys.quantity.eq("size").sum() == 9
+
+
+def test_a_checkpoint_of_other_shapes_is_refused(tmp_path):
+    train(perceptrons(1), seeded(0), epochs=1, checkpoint=tmp_path / "one.pt")
+    with pytest.raises(ValueError, match="damaged, or does not fit this run"):
+        train(perceptrons(3), seeded(0), epochs=1, checkpoint=tmp_path / "one.pt")
 
 
 def test_dropout_differs_between_members():
@@ -126,18 +134,33 @@ def test_what_cannot_be_stacked_is_refused():
         Ensemble([])
     with pytest.raises(ValueError, match="2 networks of 2 architectures"):
         Ensemble([networks.MLP([3, 2]), networks.MLP([3, 3])])
+    with pytest.raises(ValueError, match="2 networks of 2 architectures"):
+        Ensemble([networks.MLP([3, 3, 3], kind) for kind in ("tanh", "relu")])
     with pytest.raises(ValueError, match="3 generators for 2 networks"):
         train(perceptrons(2), [seeded(0)] * 3)
-    with pytest.raises(ValueError, match="LBFGS looks at whole tensors"):
-        train(perceptrons(2), seeded(0), optimizer=torch.optim.LBFGS)
-    before = perceptrons(1)[0]
-    train(before, seeded(0), epochs=1, optimizer=lambda p: torch.optim.SGD(p, lr=0.1))
+    with pytest.raises(ValueError, match="Adafactor looks at whole tensors"):
+        train(perceptrons(2), seeded(0), optimizer=torch.optim.Adafactor)
+    with pytest.raises(ValueError, match="LBFGS wants the loss many times"):
+        train(perceptrons(1)[0], seeded(0), optimizer=torch.optim.LBFGS)
+
+
+def test_frozen_weights_stay_and_modes_come_back():
+    members = perceptrons(2)
+    members[1].eval()
+    for network in members:
+        network.linear1.requires_grad_(False)
+    before = [network.linear1.weight.clone() for network in members]
+    train(members, seeded(0), epochs=1)
+    assert [network.training for network in members] == [True, False]
+    assert all(torch.equal(network.linear1.weight, w) for network, w in zip(members, before))
+    assert not torch.equal(members[0].linear2.weight, perceptrons(1)[0].linear2.weight)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_a_captured_step_equals_the_plain_one():
+@pytest.mark.parametrize("gpu", [f"cuda:{i}" for i in range(torch.cuda.device_count())])
+def test_a_captured_step_equals_the_plain_one(gpu):
     tables = []
-    for device in ("cpu", "cuda"):
+    for device in ("cpu", gpu):
         members = [network.to(device) for network in perceptrons(3)]
         tables.append(
             training.train(

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from helpers import datasets, experiments, results, running
+from helpers import datasets, devices, experiments, results, running
 from helpers.__main__ import main
 
 FIGURE_1 = experiments.EXPERIMENTS["figure-1"]
@@ -91,4 +91,4 @@ def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
 
 
 def test_a_device_keeps_its_index():
-    assert running.as_device("cpu") == torch.device("cpu")
+    assert devices.as_device("cpu") == torch.device("cpu")

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny import TINY, forty
 
-from helpers import checking, datasets, members, results, running, training
+from helpers import checking, checkpoints, datasets, devices, members, results, running, training
 from helpers.experiments import Case, Check, Propagation
 
 FLOW = Propagation(
@@ -31,7 +31,7 @@ def small(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "load", forty)
     monkeypatch.setenv("HELPERS_CACHE", str(tmp_path / "cache"))
     # The C library's setting would stay for every other test of this process.
-    monkeypatch.setattr(running, "keep_memory", lambda device: None)
+    monkeypatch.setattr(devices, "keep_memory", lambda device: None)
     return tmp_path
 
 
@@ -73,8 +73,8 @@ def test_what_flows_is_what_the_network_does():
     hidden = network.linear1(images)
     output = network[1:](hidden)
     torch.nn.functional.cross_entropy(output, labels, reduction="sum").backward(inputs=[hidden])
-    assert found["forward_linear1"] == pytest.approx(hidden.square().mean().item(), rel=1e-5)
-    assert found["backward_linear1"] == pytest.approx(hidden.grad.square().mean().item(), rel=1e-5)
+    assert found["forward_linear1"] == pytest.approx(hidden.square().mean().item())
+    assert found["backward_linear1"] == pytest.approx(hidden.grad.square().mean().item())
     assert found["test_loss"] == pytest.approx(
         torch.nn.functional.cross_entropy(output, labels).item(), rel=1e-5
     )
@@ -116,22 +116,22 @@ def test_a_group_too_large_for_the_memory_is_split(small, whole, monkeypatch):
 
     def little_memory(networks, *data, **options):
         if len(networks) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
+            torch.empty(10**15)
         return train(networks, *data, **options)
 
     monkeypatch.setattr(training, "train", little_memory)
     table = running.run(TINY, folder=small / "split")
-    pd.testing.assert_frame_equal(table, whole, rtol=1e-4)
+    pd.testing.assert_frame_equal(table, whole, rtol=0, atol=1e-10)
     record = results.provenance("tiny", small / "split")
     assert [group["members"] for group in record["groups"]] == [2] * 6
 
 
 def test_no_memory_even_for_one_is_an_error(small, monkeypatch):
     def no_memory(*arguments, **options):
-        raise RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate")
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.")
 
     monkeypatch.setattr(training, "train", no_memory)
-    with pytest.raises(RuntimeError, match="not enough memory"):
+    with pytest.raises(RuntimeError, match="out of memory"):
         running.run(TINY, folder=small / "none")
 
 
@@ -151,7 +151,8 @@ def test_two_processes_give_one_table(small, whole):
     done = torchrun(small / "two")
     assert done.returncode == 0, done.stderr
     table = results.read("tiny", small / "two")
-    pd.testing.assert_frame_equal(table, results.read("tiny", small / "whole"), rtol=1e-4)
+    # Equal to 1e-10, and stored with six digits, of which the last may round the other way.
+    pd.testing.assert_frame_equal(table, results.read("tiny", small / "whole"), rtol=1.1e-6)
     record = results.provenance("tiny", small / "two")
     assert record["processes"] == 2
     assert sum(group["members"] for group in record["groups"]) == 12
@@ -160,7 +161,7 @@ def test_two_processes_give_one_table(small, whole):
 
 def test_means_of_the_loss_keep_a_nan():
     rows = [(1, step, "loss", value) for step, value in enumerate([1, 3, 5, math.nan, 9], start=1)]
-    table = pd.DataFrame(rows + [(1, 5, "test_loss", 7.0)], columns=training.COLUMNS)
+    table = pd.DataFrame(rows + [(1, 5, "test_loss", 7.0)], columns=checkpoints.COLUMNS)
     means = members.average(table, 2)
     assert means.step.tolist() == [2, 4, 5, 5]
     assert means.value.tolist() == pytest.approx([2.0, math.nan, 9.0, 7.0], nan_ok=True)
@@ -196,6 +197,13 @@ def test_a_table_that_does_not_follow_is_found(small, whole, quantity, step):
     finding = checking.check(TINY, folder=small / "whole")
     assert not finding.passed
     assert "DOES NOT FOLLOW" in str(finding)
+
+
+def test_a_table_that_lacks_rows_is_refused(small, whole):
+    record = results.provenance("tiny", small / "whole")
+    results.write("tiny", whole[whole.quantity != "test_loss"], record, small / "whole")
+    with pytest.raises(ValueError, match="lacks 9 of .* Make it again: python -m helpers run tiny"):
+        checking.check(TINY, folder=small / "whole")
 
 
 def test_a_table_of_other_settings_is_refused(small, whole):

@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
                 folder=options.out,
                 progress=True,
             )
-            print(f"{experiment.name}: {len(table)} rows")
+            if table is not None:
+                print(f"{experiment.name}: {len(table)} rows")
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -82,11 +83,16 @@ def _check(options: argparse.Namespace) -> int:
 
     passed = True
     for experiment in chosen:
-        finding = checking.check(
-            experiment, root=options.data, device=options.device, folder=options.out
-        )
-        print(finding, flush=True)
-        passed &= finding.passed
+        try:
+            finding = checking.check(
+                experiment, root=options.data, device=options.device, folder=options.out
+            )
+        except ValueError as error:  # missing, altered, or made with other settings
+            print(f"{experiment.name}: {error}", flush=True)
+            passed = False
+        else:
+            print(finding, flush=True)
+            passed &= finding.passed
     return 0 if passed else 1
 
 
@@ -103,6 +109,10 @@ def _bench(options: argparse.Namespace) -> None:
     print(f"{provenance['device']}, {provenance['threads']} threads, {provenance['processor']}")
     print(f"matrix product, GFLOP/s: {provenance['matmul_peak_gflops']}")
     print(tables.significant(table, digits=3).to_string(index=False))
+    figure = results.read("figure-1")
+    last = figure[(figure.quantity == "test_accuracy") & (figure.scheme == "he")]
+    last = last[last.epoch == last.epoch.max()].groupby("precision").value.agg(["min", "max"])
+    print(f"test accuracy of He's start after 12 epochs, stored in figure-1:\n{last.to_string()}")
     if options.out is not None:
         name = f"benchmarks-{options.device.partition(':')[0]}"
         results.write(name, table, provenance, options.out)

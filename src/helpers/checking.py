@@ -1,13 +1,14 @@
 """Does a stored table still follow from the code? A small part of it made again, and compared."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from helpers import members, results, running
+from helpers import devices, members, results, running
 from helpers.experiments import Experiment, Training
 
 
@@ -60,10 +61,10 @@ def check(
             f"Stored result {experiment.name!r} was made with other settings: "
             f"{', '.join(differing)}. Make it again: {experiment.command()}"
         )
-    device = running.as_device(device)
+    device = devices.as_device(device)
     data = running.load(experiment, root, device)
     if isinstance(experiment, Training):
-        running.keep_memory(device)
+        devices.keep_memory(device)
     part = replace(experiment, cases=experiment.cases[:: experiment.check.every], seeds=1)
     together = part.together if isinstance(part, Training) else 1
     found = []
@@ -79,14 +80,22 @@ def check(
 
 
 def compare(experiment: Experiment, found: pd.DataFrame, stored: pd.DataFrame) -> Finding:
-    """How far the rows of ``found`` are from the same rows of ``stored``."""
-    values = ["value"] if isinstance(experiment, Training) else ["second_moment", "variance"]
-    keys = [*experiment.keys, *({"layer", "direction", "step", "quantity"} & set(found.columns))]
-    # A mean over fewer steps than the stored one, where the part ended, has no counterpart.
-    both = found.merge(stored, on=keys, suffixes=("", " stored"))
-    if both.empty:
-        raise ValueError(f"{experiment.name!r} shares no row with what was made again.")
-    apart = np.max([_relative(both[v], both[f"{v} stored"]) for v in values], axis=0)
+    """How far the rows of ``found`` are from the same rows of ``stored``.
+
+    Numbers are compared relative to the stored ones, but of a layer's statistics the mean and the
+    quantiles relative to its standard deviation, and shares as they are. Raises ValueError where
+    a row of ``found`` has no counterpart.
+    """
+    places = {"layer", "direction", "step", "quantity"} & set(found.columns)
+    keys = [*experiment.keys, *places]
+    values = [name for name in found.columns if name not in (*keys, "epoch")]
+    both = found.merge(stored, on=keys, suffixes=("", " stored"), validate="one_to_one")
+    if len(both) < len(found):
+        raise ValueError(
+            f"Stored result {experiment.name!r} lacks {len(found) - len(both)} of {len(found)} "
+            f"rows that the code makes. Make it again: {experiment.command()}"
+        )
+    apart = np.max([_apart(both, name) for name in values], axis=0)
     trained = both["step"].to_numpy() > 0 if "step" in both else np.zeros(len(both), bool)
     by_member = pd.DataFrame({"apart": apart, "trained": trained}).groupby(
         [both[key] for key in experiment.keys], dropna=False
@@ -102,11 +111,16 @@ def compare(experiment: Experiment, found: pd.DataFrame, stored: pd.DataFrame) -
     )
 
 
-def _relative(new: pd.Series, old: pd.Series) -> np.ndarray:
-    """Difference relative to the stored number; 0 for equal ones, NaN and inf included."""
-    new, old = new.to_numpy(), old.to_numpy()
+def _apart(both: pd.DataFrame, name: str) -> np.ndarray:
+    """Difference to the stored number, in the unit that fits; 0 for equal ones, NaN and inf too."""
+    new, old = both[name].to_numpy(), both[f"{name} stored"].to_numpy()
+    unit = np.abs(old)
+    if name.startswith("fraction"):
+        unit = np.ones(len(both))
+    elif name == "mean" or re.fullmatch(r"q\d\d", name):
+        unit = np.sqrt(both["variance stored"].to_numpy())
     with np.errstate(invalid="ignore", divide="ignore"):
-        apart = np.abs(new - old) / np.abs(old)
+        apart = np.abs(new - old) / unit
     equal = (new == old) | (np.isnan(new) & np.isnan(old))
     return np.where(equal, 0.0, np.where(np.isfinite(apart), apart, np.inf))
 

@@ -5,7 +5,7 @@ Measured on two CPU cores (images a second and network, summed over the networks
 ``torch.func`` 316,000 at E = 16 and 287,000 at E = 512; the same written out by hand with
 ``torch.bmm`` no faster (354,000 and 286,000). One network alone loses half its speed to ``vmap``,
 so it is called as it is. Convolutions stacked become grouped convolutions, which were four times
-slower than one network after another.
+slower than one network after another. On a GPU none of this was measured.
 """
 
 import copy
@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
+
+from helpers import devices
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -22,8 +24,8 @@ class Ensemble:
 
     ``tensors`` are what an optimizer moves: the parameters themselves of a single network, and
     for several the same parameters stacked, (E, …). They are then copies: `write_back` puts them
-    into the networks. Raises ValueError for no network, and for networks whose parameters differ in
-    name, shape, type or device.
+    into the networks. Raises ValueError for no network, and for networks that differ in more than
+    the values of their parameters and buffers.
     """
 
     def __init__(self, networks: Sequence[nn.Module], autocast: torch.dtype | None = None):
@@ -32,19 +34,21 @@ class Ensemble:
         if not self.networks:
             raise ValueError("An ensemble of no networks; expected one or more.")
         kinds = {
-            tuple((name, t.shape, t.dtype, t.device) for name, t in network.state_dict().items())
+            (repr(network), *((n, t.shape, t.dtype, t.device, t.requires_grad) for n, t in state))
             for network in self.networks
+            for state in [network.state_dict(keep_vars=True).items()]
         }
         if len(kinds) > 1:
             raise ValueError(
-                f"{len(self)} networks of {len(kinds)} architectures; expected parameters of the "
-                "same names, shapes, types and device in all. Train each architecture by itself."
+                f"{len(self)} networks of {len(kinds)} architectures; expected the same layers, "
+                "shapes, types and device in all. Train each architecture by itself."
             )
         if len(self) == 1:
             self.tensors = list(self.networks[0].parameters())
             return
-        stacked, self._buffers = torch.func.stack_module_state(self.networks)
-        self._parameters = {n: p.detach().requires_grad_() for n, p in stacked.items()}
+        for network in self.networks:
+            network.train()  # one mode in all, whichever
+        self._parameters, self._buffers = torch.func.stack_module_state(self.networks)
         self.tensors = list(self._parameters.values())
         # The skeleton only says what is computed; its own weights are never read.
         self._skeleton = copy.deepcopy(self.networks[0]).to("meta")
@@ -77,10 +81,7 @@ class Ensemble:
 
     def losses(self, images: Tensor, labels: Tensor, criterion: Criterion) -> Tensor:
         """Each network's loss on its own batch, (E,); labels are (E, batch), or (1, batch)."""
-        logits = self.logits(images)
-        if len(self) == 1:
-            return criterion(logits[0], labels[0])[None]
-        return torch.func.vmap(criterion)(logits, labels.expand(len(self), -1))
+        return self._each(criterion, self.logits(images), labels)
 
     @torch.no_grad()
     def scores(self, images: Tensor, labels: Tensor, criterion: Criterion) -> Tensor:
@@ -89,13 +90,14 @@ class Ensemble:
         Networks that drop out in training don't here; NaN is never a right answer.
         """
         self.mode(training=False)
-        total = torch.zeros(len(self), 2, dtype=torch.float64).to(_widest(images.device))
+        total: Tensor | float = 0.0
         size = max(1000 // len(self), 50)
         for some, truth in zip(images.split(size), labels.split(size)):
             logits = self.logits(some[None])
             right = (logits.argmax(2) == truth) & ~logits.isnan().any(2)
-            losses = torch.stack([criterion(one, truth) for one in logits])
-            total += torch.stack([losses * len(truth), right.sum(1)], 1).to(total)
+            losses = self._each(criterion, logits, truth[None])
+            sums = torch.stack([losses * len(truth), right.sum(1).to(losses)], 1)
+            total = total + devices.double(sums)
         return total / len(labels)
 
     @torch.no_grad()
@@ -113,6 +115,11 @@ class Ensemble:
             return [*self.tensors, *self.networks[0].buffers()]
         return [*self.tensors, *self._buffers.values()]
 
+    def _each(self, criterion: Criterion, logits: Tensor, labels: Tensor) -> Tensor:
+        if len(self) == 1:
+            return criterion(logits[0], labels[0])[None]
+        return torch.func.vmap(criterion)(logits, labels.expand(len(self), -1))
+
     def _call(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         if self.autocast is None:
             return network(images)
@@ -120,8 +127,3 @@ class Ensemble:
         # captured graph must not refer to it.
         with torch.autocast(images.device.type, self.autocast, cache_enabled=False):
             return network(images).to(images.dtype)
-
-
-def _widest(device: torch.device) -> torch.device:
-    """Where sums are kept in float64: Apple's GPUs have none."""
-    return torch.device("cpu") if device.type == "mps" else device

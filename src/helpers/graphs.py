@@ -9,46 +9,51 @@ from torch import Tensor
 _WARM_UP = 3
 
 
-def captured(update: Callable[[Tensor], Tensor], rule, device: torch.device):
+def captured(update: Callable[[Tensor], Tensor], rule, device: torch.device, batch_size: int):
     """On CUDA, ``update`` that replays its own recording; elsewhere ``update`` itself.
 
-    ``update`` maps a tensor of one shape to another and changes the weights as ``rule``, its
+    ``update`` maps a tensor (E, ``batch_size``) to another and changes the weights as ``rule``, its
     optimizer, says. Its first calls are ordinary ones, on a stream of their own as a recording
-    wants; then it is recorded, and every call with that shape is a replay. A call with another
-    shape, such as an epoch's last and smaller batch, is an ordinary one.
+    wants; then it is recorded, and every call is a replay. A smaller batch, such as an epoch's
+    last, is an ordinary call. So is every call where the optimizer cannot be recorded, because it
+    counts its steps in Python.
     """
-    if device.type != "cuda":
+    groups = getattr(rule, "param_groups", [])
+    recordable = all("capturable" in group for group in groups) or type(rule).__name__ == "SGD"
+    if device.type != "cuda" or not recordable:
         return update
-    for group in getattr(rule, "param_groups", []):
+    for group in groups:
         if "capturable" in group:
             group["capturable"] = True
-    return _Captured(update)
+    return _Captured(update, device, batch_size)
 
 
 class _Captured:
-    def __init__(self, update: Callable[[Tensor], Tensor]):
-        self.update = update
+    def __init__(self, update: Callable[[Tensor], Tensor], device: torch.device, batch_size: int):
+        self.update, self.batch_size = update, batch_size
         self.calls = 0
-        self.stream = torch.cuda.Stream()
+        self.stream = torch.cuda.Stream(device)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.inputs: Tensor | None = None
 
     def __call__(self, chosen: Tensor) -> Tensor:
+        if chosen.shape[1] != self.batch_size:
+            return self.update(chosen)
         if self.inputs is None:
             self.inputs = chosen.clone()
-        if chosen.shape != self.inputs.shape:
-            return self.update(chosen)
         self.inputs.copy_(chosen)
         if self.calls < _WARM_UP:
             self.calls += 1
-            self.stream.wait_stream(torch.cuda.current_stream())
+            current = torch.cuda.current_stream(chosen.device)
+            self.stream.wait_stream(current)
             with torch.cuda.stream(self.stream):
                 result = self.update(self.inputs)
-            torch.cuda.current_stream().wait_stream(self.stream)
+            current.wait_stream(self.stream)
             return result
         if self.graph is None:
             self.graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graph):
+            # The outer one also brings back stream and device where a recording fails.
+            with torch.cuda.stream(self.stream), torch.cuda.graph(self.graph, stream=self.stream):
                 self.result = self.update(self.inputs)
         self.graph.replay()
         return self.result

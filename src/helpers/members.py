@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import nn
 
-from helpers import initializers, networks, propagation, training
+from helpers import checkpoints, devices, initializers, networks, propagation, training
 from helpers.datasets import ImageSet
 from helpers.experiments import Case, Experiment, Member, Propagation, Training
 
@@ -69,7 +69,10 @@ def train_group(
     """
     case = group[0].case
     train, test = data.train, data.test
-    pixels = [part.images.flatten(1) if case.depth else part.images for part in (train, test)]
+    pixels = [
+        part.images.flatten(1) if experiment.network == "MLP" else part.images
+        for part in (train, test)
+    ]
     built, orders = [], []
     for member in group:
         weights, order = _streams(member)
@@ -129,7 +132,7 @@ def digest(experiment: Experiment, group: list[Member], data: Data, device: str)
         "data": data.checksums,
         "device": device,
         "threads": torch.get_num_threads(),
-        "versions": [training.VERSION, torch.__version__],
+        "versions": [checkpoints.VERSION, torch.__version__],
     }
     return hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -178,8 +181,10 @@ def _second_moments(network: nn.Module, images, labels, loss: str) -> dict[str, 
     network.train(mode)
     for signal in signals:
         if signal.kind in ("Linear", "Conv2d"):
-            found[f"forward_{signal.layer}"] = signal.forward.double().square().mean().item()
-            found[f"backward_{signal.layer}"] = signal.backward.double().square().mean().item()
+            found[f"forward_{signal.layer}"] = devices.double(signal.forward).square().mean().item()
+            found[f"backward_{signal.layer}"] = (
+                devices.double(signal.backward).square().mean().item()
+            )
     return found
 
 

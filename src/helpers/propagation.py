@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from helpers import checks
+from helpers import checks, devices
 
 #: Where a bounded activation levels off; within 1 % of the range from there it is saturated.
 BOUNDS = {
@@ -166,7 +166,7 @@ def _key(signal: Signal, direction: str) -> dict:
 
 
 def _summary(values: Tensor, bounds: tuple[float, float] | None) -> dict[str, float]:
-    flat = values.detach().flatten().double()
+    flat = devices.double(values.detach().flatten())
     by_unit = values.reshape(len(values), -1) if values.ndim < 3 else values.transpose(0, 1)
     dead = (by_unit == 0).all(dim=0) if values.ndim < 3 else (by_unit == 0).flatten(1).all(dim=1)
     saturated = float("nan")

@@ -107,7 +107,7 @@ def provenance(name: str, folder: str | Path | None = None) -> dict:
         raise _refusal(name, f"{record_file.name} is not a provenance ({error!r})") from None
     if form != FORMAT:
         raise _refusal(name, f"it has format {form!r}, expected {FORMAT}", record)
-    lacking = [key for key in ("command", "columns", "rows", "sha256") if key not in record]
+    lacking = [key for key in (*_NEEDED, "columns", "rows", "sha256") if key not in record]
     if lacking:
         raise _refusal(name, f"{record_file.name} lacks {', '.join(lacking)}", record)
     return record

@@ -1,9 +1,6 @@
 """Running an experiment: every member trained or observed, the table stored with its provenance."""
 
-import ctypes
 import os
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +10,7 @@ import platformdirs
 import torch
 from tqdm.auto import tqdm
 
-from helpers import datasets, experiments, members, ranks, results
+from helpers import datasets, devices, experiments, members, ranks, results
 from helpers.experiments import Experiment, Member, Training
 
 
@@ -33,7 +30,7 @@ def run(
     stored: a run that was stopped goes on from where each group of members was saved last. A group
     too large for the device's memory is halved, and its halves run one after the other. Under
     ``torchrun`` the members are divided among the processes, and the first one stores the table of
-    all; the others return their own part. Raises ValueError for a shortened experiment without a
+    all; the others return None. Raises ValueError for a shortened experiment without a
     ``folder``: it would take the place of the real one.
     """
     if folder is None and experiment != experiments.EXPERIMENTS.get(experiment.name):
@@ -42,12 +39,12 @@ def run(
             "stored result; say where this one goes (--out FOLDER)."
         )
     rank = ranks.join()
-    device = as_device(ranks.own_device(device, rank))
+    device = devices.as_device(ranks.own_device(device, rank))
     # The first process downloads what is missing before the others look.
     with rank.first():
         data = load(experiment, root, device)
     if isinstance(experiment, Training):
-        keep_memory(device)
+        devices.keep_memory(device)
     every = experiment.members()
     mine = list(enumerate(every))[rank.number :: rank.count]
     together = experiment.together if isinstance(experiment, Training) else 1
@@ -60,11 +57,11 @@ def run(
         for group in groups(mine, together):
             bar.set_description(str(group[0][1]) + (f" … {len(group)}" if group[1:] else ""))
             worker.work(group, _Show(bar))
-    parts = rank.gather((worker.tables, worker.done, _peak(device)))
+    parts = rank.gather((worker.tables, worker.done, devices.peak_memory(device)))
     if parts is None:
         rank.wait()
         worker.forget()
-        return _joined(experiment, worker.tables, every)
+        return None
     tables = {number: table for part, _, _ in parts for number, table in part.items()}
     done = [entry for _, part, _ in parts for entry in part]
     table = _joined(experiment, tables, every)
@@ -78,7 +75,7 @@ def run(
             "checksums": data.checksums,
         },
         "seeds": sorted({member.seed for member in every}),
-        "device": describe(device),
+        "device": devices.describe(device),
         "threads": torch.get_num_threads(),
         "processes": rank.count,
         "seconds": round(sum(entry["seconds"] for entry in done), 1),
@@ -135,15 +132,14 @@ class _Worker:
         chosen = [member for _, member in group]
         try:
             tables, seconds = self._compute(chosen, show)
-        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-            if len(group) == 1 or not _out_of_memory(error):
+        except (RuntimeError, MemoryError) as error:
+            if len(group) == 1 or not devices.out_of_memory(error):
                 raise
             tables = None
         if tables is None:
             # Only here, where the error and all that it holds on to is gone, is there room again.
             show.rewind()
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
+            devices.free_memory(self.device)
             half = len(group) // 2
             for part in (group[:half], group[half:]):
                 self.work(part, show)
@@ -166,7 +162,7 @@ class _Worker:
             tables = members.observe_group(self.experiment, chosen, self.data)
             show(self.examples * len(chosen))
             return tables, time.perf_counter() - start
-        name = members.digest(self.experiment, chosen, self.data, describe(self.device))
+        name = members.digest(self.experiment, chosen, self.data, devices.describe(self.device))
         checkpoint = self.cache / f"{self.experiment.name}-{name}.pt"
         self.checkpoints.append(checkpoint)
         return members.train_group(
@@ -209,61 +205,6 @@ class _Show:
     def finish(self) -> None:
         """The next group begins here."""
         self.began, self.started = self.bar.n, False
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    """torch says it in a type of its own on a GPU, and in words on a CPU."""
-    kinds = (torch.OutOfMemoryError, MemoryError)
-    return isinstance(error, kinds) or "not enough memory" in str(error)
-
-
-def keep_memory(device: torch.device) -> None:
-    """Keep freed memory in this process for the next step, where the C library is glibc.
-
-    It otherwise returns every large tensor to the system, whose fresh pages cost nearly half of a
-    convolutional network's training time on a CPU (measured: 3,500 against 6,300 images/s).
-    """
-    if device.type != "cpu" or sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        trim_threshold, top_pad, mmap_max = -1, -2, -4
-        mallopt(mmap_max, 0)
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(top_pad, 2**27)
-
-
-def describe(device: torch.device) -> str:
-    """The device in words, as a provenance has it."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.backends.cpu.get_cpu_capability()}" if device.type == "cpu" else "MPS"
-
-
-def as_device(name: str) -> torch.device:
-    """The device of that name; raises ValueError for one that is unknown or not there."""
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ValueError(f"Device {name!r} is unknown; expected cpu, cuda or cuda:0.") from None
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise ValueError(f"Device {name!r} is not supported; expected cpu, cuda, cuda:0 or mps.")
-    there = {
-        "cpu": True,
-        "cuda": (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not there[device.type]:
-        raise ValueError(f"Device {name!r} is not there; run on the CPU (--device cpu).")
-    return device
-
-
-def _peak(device: torch.device) -> int:
-    """Most memory held, in MB: of the GPU where the work was there, else of this process."""
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 1e6)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6)
 
 
 def _cache() -> Path:

@@ -5,11 +5,9 @@ device as tensors, and the examples are shuffled by the caller's generators. Wit
 a run that was stopped, however rudely, goes on where it was saved last.
 """
 
-import io
-import pickle
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +15,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers import checks, files
+from helpers import checks, devices
+from helpers.checkpoints import Run
 from helpers.ensembles import Ensemble
 from helpers.graphs import captured
 from helpers.optimizers import OPTIMIZERS as OPTIMIZERS
 from helpers.optimizers import rmsprop as rmsprop
 from helpers.optimizers import sgd as sgd
 
-#: Raise it with every change that alters what a run computes: older checkpoints then go unused.
-VERSION = 2
 CLIP = 1e-7
-COLUMNS = ["epoch", "step", "quantity", "value"]
 #: Optimizers of torch that look at a whole tensor, and so would mix the networks stacked in it.
-_MIXING = {"LBFGS", "Muon", "Adafactor"}
+_MIXING = {"Muon", "Adafactor"}
 
 
 def clipped_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
@@ -64,6 +60,7 @@ def train(
     record: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
     record_at: Collection[int] | None = None,
     steps: int | None = None,
+    capture: bool = True,
     checkpoint: str | Path | None = None,
     interval: float = 30.0,
     progress: Callable[[int], Any] = lambda done: None,
@@ -84,7 +81,9 @@ def train(
     first and after every epoch. ``autocast=torch.bfloat16`` runs the forward pass in that type;
     weights, loss and statistics keep the network's. ``record(network, step)`` may return further
     numbers about a network, at the steps in ``record_at`` (0 is before training), or without it
-    when the test set is evaluated. ``steps`` ends the run early, after so many. ``progress`` is
+    when the test set is evaluated. ``steps`` ends the run early, after so many. On CUDA the steps
+    are recorded once and replayed; a network whose forward pass waits for the GPU (``.item()``, a
+    boolean mask) cannot be, and needs ``capture=False``. ``progress`` is
     called with the number of examples done so far, over all networks, at the start and after every
     step.
 
@@ -101,6 +100,7 @@ def train(
     """
     single = isinstance(networks, nn.Module)
     modules = [networks] if single else list(networks)
+    modes = [network.training for network in modules]
     ensemble = Ensemble(modules, autocast)
     epochs, batch_size = checks.count("epochs", epochs), checks.count("batch_size", batch_size)
     criterion = LOSSES[checks.known("loss", loss, LOSSES)]
@@ -117,6 +117,8 @@ def train(
                 "of the one as of the other, and at least one."
             )
     rule = optimizer(ensemble.tensors)
+    if type(rule).__name__ == "LBFGS":
+        raise ValueError("LBFGS wants the loss many times a step; take another optimizer.")
     if len(ensemble) > 1 and type(rule).__name__ in _MIXING:
         raise ValueError(
             f"{type(rule).__name__} looks at whole tensors, and would mix the {len(ensemble)} "
@@ -124,13 +126,14 @@ def train(
             "RMSprop or Adam, or train one network at a time."
         )
 
-    modes = [network.training for network in modules]
     an_epoch = -(-len(labels) // batch_size)
     total = (
         epochs * an_epoch if steps is None else min(checks.count("steps", steps), epochs * an_epoch)
     )
-    run = _Run(ensemble, rule, generators, total, images.device)
-    update = captured(_update(ensemble, rule, criterion, images, labels), rule, images.device)
+    run = Run(ensemble, rule, generators, total, images.device)
+    update = _update(ensemble, rule, criterion, images, labels)
+    if capture:
+        update = captured(update, rule, images.device, min(batch_size, len(labels)))
 
     def examples() -> int:
         epoch, within = divmod(run.done, an_epoch)
@@ -140,13 +143,14 @@ def train(
         whole = run.done % an_epoch == 0
         if test is not None and whole:
             run.scores.append((run.done, ensemble.scores(*test, criterion).tolist()))
+            ensemble.mode(training=True)
         if record is not None and (whole if record_at is None else run.done in record_at):
             ensemble.write_back()
-            found = [dict(record(network, run.done)) for network in modules]
-            run.records.append((run.done, found))
-        ensemble.mode(training=True)
+            found = [record(network, run.done).items() for network in modules]
+            run.records.append((run.done, [{k: float(v) for k, v in pairs} for pairs in found]))
+            ensemble.mode(training=True)
 
-    with _dropout_stream(images.device, generators) as dropout:
+    with _dropout_stream(images.device, generators) as dropout, _exact(images.device):
         if checkpoint is not None and Path(checkpoint).exists():
             run.restore(checkpoint, dropout)
         start = saved = time.perf_counter()
@@ -167,6 +171,8 @@ def train(
             run.losses[:, run.done] = update(order[:, within * batch_size :][:, :batch_size])
             run.done += 1
             measure()
+            if run.done == total:
+                devices.synchronize(images.device)
             progress(examples())
             now = time.perf_counter()
             run.seconds = before + now - start
@@ -211,84 +217,6 @@ def _update(ensemble: Ensemble, rule, criterion, images: Tensor, labels: Tensor)
     return update
 
 
-class _Run:
-    """What a checkpoint holds: how far a run is, and all that it has found."""
-
-    def __init__(self, ensemble: Ensemble, rule, generators, total: int, device: torch.device):
-        self.ensemble, self.rule, self.generators = ensemble, rule, generators
-        self.done, self.seconds = 0, 0.0
-        self.losses = torch.zeros(
-            len(ensemble),
-            total,
-            dtype=torch.float32 if device.type == "mps" else torch.float64,
-            device=device,
-        )
-        self.scores: list[tuple[int, list]] = []
-        self.records: list[tuple[int, list[dict[str, float]]]] = []
-        #: The generators' states when the present epoch's order was drawn.
-        self.shuffling: list[Tensor] = []
-
-    def save(self, path, dropout: torch.Generator, an_epoch: int) -> None:
-        drawn_next = self.done % an_epoch == 0
-        parts = {
-            "version": VERSION,
-            "done": self.done,
-            "seconds": self.seconds,
-            "losses": self.losses,
-            "scores": self.scores,
-            "records": self.records,
-            "weights": self.ensemble.state(),
-            "optimizer": self.rule.state_dict(),
-            "shuffling": [g.get_state() for g in self.generators] if drawn_next else self.shuffling,
-            "dropout": dropout.get_state(),
-        }
-        content = io.BytesIO()
-        torch.save(parts, content)
-        files.replace(path, content.getvalue())
-
-    def restore(self, path, dropout: torch.Generator) -> None:
-        try:
-            saved = torch.load(path, map_location="cpu", weights_only=True)
-            if saved["version"] != VERSION:
-                raise ValueError("made by another version of this module")
-            self.losses.copy_(saved["losses"])
-            with torch.no_grad():
-                for tensor, value in zip(self.ensemble.state(), saved["weights"], strict=True):
-                    tensor.copy_(value)
-            self.rule.load_state_dict(saved["optimizer"])
-            for generator, state in zip(self.generators, saved["shuffling"], strict=True):
-                generator.set_state(state)
-            self.shuffling = saved["shuffling"]
-            dropout.set_state(saved["dropout"])
-            for name in ("done", "seconds", "scores", "records"):
-                setattr(self, name, saved[name])
-        except (ValueError, KeyError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            raise ValueError(
-                f"The checkpoint {path} is damaged, or does not fit this run. Delete it to start "
-                "again."
-            ) from error
-
-    def table(self, an_epoch: int, single: bool):
-        import pandas as pd
-
-        rows = []
-        losses = self.losses.tolist()
-        for member in range(len(self.ensemble)):
-            # A step's own loss comes first, then what was measured after it.
-            found = [(step, 0, "loss", v) for step, v in enumerate(losses[member], 1)]
-            for step, scores in self.scores:
-                names = ("test_loss", "test_accuracy")
-                found += [(step, 1, name, v) for name, v in zip(names, scores[member])]
-            for step, records in self.records:
-                found += [(step, 2, name, float(v)) for name, v in records[member].items()]
-            found.sort(key=lambda row: row[:2])
-            rows += [(member, -(-step // an_epoch), step, *row) for step, _, *row in found]
-        table = pd.DataFrame(rows, columns=["member", *COLUMNS])
-        table = table.drop(columns="member") if single else table
-        table.attrs["seconds"] = self.seconds
-        return table
-
-
 @contextmanager
 def _dropout_stream(
     device: torch.device, generators: Sequence[torch.Generator]
@@ -308,3 +236,10 @@ def _dropout_stream(
         yield stream
     finally:
         stream.set_state(before)
+
+
+def _exact(device: torch.device):
+    """On CUDA, convolutions in the precision that was asked for, the same on every run."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
