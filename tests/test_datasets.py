@@ -63,6 +63,18 @@ def test_standardized_by_the_training_images():
 
 
 @pytest.mark.skipif(not REAL_MNIST.exists(), reason="HELPERS_DATA names no folder with MNIST")
+def test_what_the_chapters_know_of_mnist():
+    """Facts about the 10,000 test images that chapters 2 to 4 state without having the files."""
+    images = load("mnist", "test", scaling="raw").images.flatten(1)
+    squares = images.square().mean(1)
+    assert squares.mean().item() == pytest.approx(0.11396, abs=5e-6)
+    assert squares.std(correction=0).item() == pytest.approx(0.04129, abs=5e-6)
+    products = images.T @ images
+    spread = products.square().sum() / products.trace().square()
+    assert spread.item() == pytest.approx(0.2070, abs=5e-5)
+
+
+@pytest.mark.skipif(not REAL_MNIST.exists(), reason="HELPERS_DATA names no folder with MNIST")
 @pytest.mark.parametrize(
     "split, size, moment", [("train", 60_000, 0.1120), ("test", 10_000, 0.1140)]
 )
