@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 CHART = "application/vnd.vegalite.v5+json"
-CHAPTERS = [path for path in NOTEBOOKS if path.stem != "intro"]
+CHAPTERS = [path for path in NOTEBOOKS if path.stem not in ("intro", "benchmarks")]
 EVERY = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
