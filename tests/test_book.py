@@ -128,7 +128,7 @@ def test_a_chapter_has_its_parts(path):
 
 def test_the_rules_catch_what_they_are_for():
     """A fresh copy of a chapter, broken in every way at once."""
-    notebook = read(NOTEBOOKS[0])
+    notebook = read(CHAPTERS[0])
     first, second, third = code_cells(notebook)[:3]
     first["execution_count"] = None
     second["source"] = ["# NBVAL_IGNORE_OUTPUT\n", "1"]
