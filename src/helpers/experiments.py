@@ -212,7 +212,8 @@ EXPERIMENTS: dict[str, Experiment] = {
             rate=0.05,
             average=469,
             together=75,
-            check=Check(every=9, steps=469),
+            # A deep network with a large σ is chaotic: an epoch on AVX2 differed by up to 0.13.
+            check=Check(every=9, steps=469, trained=0.3),
         ),
     ]
 }
