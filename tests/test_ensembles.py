@@ -129,6 +129,26 @@ def test_dropout_differs_between_members():
     assert torch.equal(pair.logits(ones), torch.full((2, 5, 1), 65.0))
 
 
+def test_several_answers_an_example_are_scored_one_by_one():
+    class Twice(nn.Linear):
+        def forward(self, values):
+            return super().forward(values).unflatten(1, (4, 2))
+
+    members = [Twice(16, 8).double() for _ in range(3)]
+    for seed, member in enumerate(members):
+        for parameter in member.parameters():
+            nn.init.normal_(parameter, generator=seeded(seed))
+    answers = torch.randint(4, (60, 2), generator=seeded(7))
+    criterion = training.LOSSES["logits"]
+    for group in (members, members[:1]):
+        scores = Ensemble(group).scores(images, answers, criterion)
+        for member, (loss, accuracy) in zip(group, scores.tolist()):
+            logits = member(images)
+            right = (logits.argmax(1) == answers).double().mean().item()
+            single = [criterion(logits[..., k], answers[:, k]).item() for k in (0, 1)]
+            assert (loss, accuracy) == pytest.approx((sum(single) / 2, right), abs=1e-12)
+
+
 def test_what_cannot_be_stacked_is_refused():
     with pytest.raises(ValueError, match="expected one or more"):
         Ensemble([])

@@ -14,6 +14,9 @@ def test_the_command_names_what_differs():
     short = experiments.choose("figure-1", seeds=9, epochs=2)
     expected = "python -m helpers run figure-1 --device cuda --seeds 9 --epochs 2"
     assert short.command("cuda") == expected
+    whole = experiments.choose("residual", shrink=1)
+    expected = "python -m helpers run residual --data photos --shrink 1"
+    assert whole.command(data="photos") == expected
     assert FIGURE_1.command(processes=2) == "torchrun --nproc-per-node 2 -m helpers run figure-1"
 
 
@@ -21,15 +24,28 @@ def test_the_command_names_what_differs():
 def test_the_book_s_tables_are_those_registered(name):
     experiment, record = experiments.EXPERIMENTS[name], results.provenance(name)
     processes = record["processes"]
-    assert record["command"] == experiment.command(processes=processes)
+    data = record["data"]
+    assert record["command"] == experiment.command(processes=processes, data=data["name"])
     assert record["configuration"] == json.loads(json.dumps(experiment.configuration()))
-    assert record["data"]["images"] == {"train": 60000, "test": 10000}
+    sizes = {"mnist": (60000, 10000), "cifar10-jpeg75": (50000, 10000)}
+    if isinstance(experiment, experiments.Copying):
+        sizes["copying"] = (experiment.examples, experiment.tests)
+    assert tuple(data["images"].values()) == sizes[data["name"]]
     assert record["seconds"] > 0 and record["peak_memory_mb"] > 0
     assert sum(group["members"] for group in record["groups"]) == len(experiment.members())
     assert '"/' not in json.dumps(record), "a provenance holds no path"
     table = results.read(name)
     assert list(table.columns)[: len(experiment.keys)] == experiment.keys
     assert table.groupby(experiment.keys, dropna=False).ngroups == len(experiment.members())
+
+
+def test_what_later_experiments_brought_is_not_said_of_earlier_ones():
+    configuration = FIGURE_1.configuration()
+    assert not {"shrink", "drops", "augment"} & configuration.keys()
+    assert "variant" not in configuration["cases"][0]
+    later = experiments.EXPERIMENTS["residual"].configuration()
+    assert later["shrink"] == 2 and later["augment"] == "crop-and-flip" and later["drops"]
+    assert later["cases"][0]["variant"] == "plain"
 
 
 def test_members_come_case_by_case_before_any_second_seed():
@@ -59,6 +75,7 @@ def test_list_names_every_experiment(capsys):
         ("run figure-1 --device meta", "Device 'meta' is not supported"),
         ("run figure-1 --device cuda:99", "Device 'cuda:99' is not there; run on the CPU"),
         ("run figure-3 --epochs 2 --out x", "'figure-3' trains nothing. Leave epochs out."),
+        ("run figure-3 --shrink 2 --out x", "'figure-3' takes its images whole. Leave shrink out."),
         ("check figure1", "Unknown experiment 'figure1'"),
         ("walk figure-1", "invalid choice: 'walk'"),
     ],

@@ -53,6 +53,20 @@ def test_an_mlp_computes_what_it_says():
     assert [name for name, _ in network.named_children()] == ["linear1", "act1", "linear2"]
 
 
+def test_batch_normalization_stands_before_every_activation():
+    network = networks.MLP([3, 4, 4, 2], "relu", normalization="batch")
+    assert [name for name, _ in network.named_children()] == [
+        *("linear1", "norm1", "act1", "linear2", "norm2", "act2", "linear3")
+    ]
+    assert [network.linear1.bias, network.linear2.bias] == [None, None]
+    assert network.linear3.bias is not None
+    inputs = torch.randn(50, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = (inputs - inputs.mean(0)) / (inputs.var(0, unbiased=False) + 1e-5).sqrt()
+    assert torch.allclose(network.norm1(inputs), expected)
+    with pytest.raises(ValueError, match="Unknown normalization 'layer'"):
+        networks.MLP([3, 2], normalization="layer")
+
+
 def test_each_layer_may_have_an_activation_of_its_own():
     network = networks.MLP([3, 3, 3], ["linear", torch.erf])
     assert [name for name, _ in network.named_children()] == ["linear1", "act1", "linear2", "act2"]

@@ -5,13 +5,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 from tiny import TINY, forty
 
 from helpers import checking, checkpoints, datasets, devices, members, results, running, training
-from helpers.experiments import Case, Check, Propagation
+from helpers.experiments import Case, Check, Propagation, Training
 
 FLOW = Propagation(
     name="flow",
@@ -67,7 +69,7 @@ def test_what_flows_is_what_the_network_does():
     data = running.load(TINY, None, torch.device("cpu"))
     (table,), _ = members.train_group(TINY, TINY.members()[:1], data, steps=1)
     found = table[table.step == 0].set_index("quantity").value
-    network = members._network(TINY, TINY.cases[0], data)
+    network = members.NETWORKS["MLP"](TINY, TINY.cases[0], data)
     members._draw(network, TINY.cases[0], members._streams(TINY.members()[0])[0])
     images, labels = data.test.images.flatten(1), data.test.labels
     hidden = network.linear1(images)
@@ -185,6 +187,54 @@ def test_a_table_that_follows_from_the_code_passes(small, experiment):
     finding = checking.check(experiment, folder=small)
     assert finding.passed and finding.numbers > 10
     assert str(finding).startswith(f"{experiment.name}: follows. ")
+
+
+def test_a_folder_of_images_stands_in_for_a_data_set(small, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setenv("HELPERS_CACHE", str(small / "cache"))
+    monkeypatch.setattr(devices, "keep_memory", lambda device: None)
+    photos = small / "photos"
+    noise = np.random.default_rng(0)
+    for split, count in (("train", 12), ("test", 4)):
+        for label in ("cat", "dog"):
+            (photos / split / label).mkdir(parents=True)
+            for number in range(count):
+                pixels = noise.integers(256, size=(16, 16, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(photos / split / label / f"{number}.png")
+    experiment = Training(
+        name="photographs",
+        summary="",
+        network="CIFARNet",
+        data="cifar10",
+        scaling="standardized",
+        shrink=2,
+        cases=(Case("he", depth=8, loss="logits", variant="residual"),),
+        seeds=1,
+        batch_size=6,
+        optimizer="momentum",
+        augment="crop-and-flip",
+        drops=(0.5,),
+        check=Check(steps=2),
+    )
+    data = running.load(experiment, photos, "cpu")
+    assert data.train.images.shape == (24, 3, 8, 8)
+    pixels = datasets.load(photos, scaling="standardized").images.float()
+    quarters = pixels.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    assert torch.allclose(data.train.images, quarters, atol=1e-6)
+
+    running.run(experiment, root=photos, folder=small)
+    record = results.provenance("photographs", small)
+    assert record["command"] == "python -m helpers run photographs --data photos"
+    assert record["data"]["name"] == "photos" and str(small) not in json.dumps(record)
+    assert checking.check(experiment, root=photos, folder=small).passed
+    assert checking.check(experiment, root=small, folder=small).passed, "found by its name"
+    with pytest.raises(
+        FileNotFoundError, match=r"a folder called 'photos', .* is none. Name yours"
+    ):
+        checking.check(experiment, root=small / "cache", folder=small)
+    (photos / "test" / "dog" / "0.png").unlink()
+    with pytest.raises(ValueError, match="with other checksums than the data here, photos"):
+        checking.check(experiment, root=photos, folder=small)
 
 
 @pytest.mark.parametrize("quantity, step", [("test_loss", 0), ("loss", 4)])

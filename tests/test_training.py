@@ -72,7 +72,7 @@ def network_and_data():
     return network, *blobs()
 
 
-def by_hand(rule, criterion, epochs=3, batch_size=25):
+def by_hand(rule, criterion, epochs=3, batch_size=25, shrink=lambda step: 1.0):
     """Losses, step by step, of a loop that shares no line with `helpers.training`."""
     network, images, labels = network_and_data()
     generator = seeded(4)
@@ -88,7 +88,7 @@ def by_hand(rule, criterion, epochs=3, batch_size=25):
             losses.append(loss.item())
             with torch.no_grad():
                 for parameter, gradient, square in zip(network.parameters(), gradients, memory):
-                    parameter -= rule(gradient, square)
+                    parameter -= shrink(len(losses)) * rule(gradient, square)
     return losses
 
 
@@ -125,6 +125,39 @@ def test_a_run_equals_a_loop_by_hand(optimizer, rule, loss, criterion):
     expected = by_hand(rule, criterion)
     assert table.value.tolist() == pytest.approx(expected, abs=1e-10, rel=0)
     assert expected[-1] < expected[0]
+
+
+@pytest.mark.parametrize(
+    "optimizer, rule",
+    [
+        (training.sgd(0.2), lambda gradient, square: 0.2 * gradient),
+        (training.rmsprop(0.01), rms_step),
+    ],
+    ids=["sgd", "rmsprop"],
+)
+def test_the_learning_rate_drops_where_it_is_told_to(optimizer, rule, tmp_path):
+    network, images, labels = network_and_data()
+
+    def go(progress):
+        return training.train(
+            initialize(network, "lecun", generator=seeded(3)),
+            *(images, labels),
+            epochs=3,
+            batch_size=25,
+            drops=(0.5, 0.8),
+            optimizer=optimizer,
+            generator=seeded(4),
+            checkpoint=tmp_path / "run.pt",
+            interval=0,
+            progress=progress,
+        )
+
+    with pytest.raises(ZeroDivisionError):
+        go(lambda done: 1 / (done - 2 * 60))  # stopped after six steps, behind the first drop
+    table = go(lambda done: None)
+    # Of nine steps the first five have the whole rate, then three a tenth, then one a hundredth.
+    expected = by_hand(rule, logits_loss, shrink=lambda step: 0.1 ** ((step > 5) + (step > 8)))
+    assert table.value.tolist() == pytest.approx(expected, abs=1e-10, rel=0)
 
 
 def test_an_example_with_clipped_loss_teaches_nothing():
@@ -253,6 +286,8 @@ def test_a_damaged_checkpoint_is_named(tmp_path, content):
         ({"batch_size": 0}, "batch_size is 0; expected a whole number"),
         ({"loss": "clip"}, "Unknown loss 'clip'. Did you mean 'clipped'"),
         ({"labels": torch.zeros(59, dtype=torch.int64)}, "60 images and 59 labels"),
+        ({"augment": "flip"}, "Unknown augmentation 'flip'"),
+        ({"drops": (0.5, 1.0)}, "drops holds 1.0; expected shares of the run below 1"),
         ({"test": (torch.zeros(0, 5), torch.zeros(0))}, "test set of 0 images and 0 labels"),
     ],
 )

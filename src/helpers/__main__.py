@@ -16,15 +16,19 @@ def main(arguments: list[str] | None = None) -> int:
     listing.add_argument("--names", action="store_true", help="the names alone")
     run = commands.add_parser("run", help="train, and store the table with its provenance")
     run.add_argument("name", help="one of those that `list` shows")
-    run.add_argument("--seeds", type=_count, metavar="N", help="networks for every scheme")
-    run.add_argument("--epochs", type=_count, metavar="N", help="passes over the data")
+    for option, meaning in experiments.OPTIONS.items():
+        run.add_argument(f"--{option}", type=_count, metavar="N", help=meaning)
     check = commands.add_parser("check", help="make a small part again, and compare")
     check.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
     bench = commands.add_parser("bench", help="how fast networks train here, and by what method")
     bench.add_argument("--rounds", type=_count, default=3, metavar="N", help="of which the median")
     for command in (run, check, bench):
         command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:0 or mps")
-        command.add_argument("--data", metavar="ROOT", help="where data lie, else HELPERS_DATA")
+        command.add_argument(
+            "--data",
+            metavar="ROOT",
+            help="where data lie, else HELPERS_DATA; or a folder of images, train/<class>/*",
+        )
         command.add_argument("--out", metavar="FOLDER", help="where the result is or goes")
     options = parser.parse_args(arguments)
     try:
@@ -38,9 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "bench":
             _bench(options)
         else:
-            experiment = experiments.choose(
-                options.name, seeds=options.seeds, epochs=options.epochs
-            )
+            changes = {option: getattr(options, option) for option in experiments.OPTIONS}
+            experiment = experiments.choose(options.name, **changes)
             from helpers import running  # torch: not for a list
 
             table = running.run(
@@ -64,7 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _list() -> None:
     """Every experiment, and what its stored result took: summed, the cost of making them all."""
     total = 0.0
-    print(f"{'name':<12} {'minutes':>8} {'MB':>6}  shows")
+    print(f"{'name':<16} {'minutes':>8} {'MB':>6}  shows")
     for name, experiment in experiments.EXPERIMENTS.items():
         try:
             record = results.provenance(name)
@@ -72,8 +75,8 @@ def _list() -> None:
             total += record["seconds"]
         except (results.Refused, KeyError):
             cost = f"{'not made':>8} {'':6}"
-        print(f"{name:<12} {cost}  {experiment.summary}")
-    print(f"{'all':<12} {total / 60:8.1f}")
+        print(f"{name:<16} {cost}  {experiment.summary}")
+    print(f"{'all':<16} {total / 60:8.1f}")
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -87,7 +90,7 @@ def _check(options: argparse.Namespace) -> int:
             finding = checking.check(
                 experiment, root=options.data, device=options.device, folder=options.out
             )
-        except ValueError as error:  # missing, altered, or made with other settings
+        except (ValueError, OSError) as error:  # missing, altered, or made of something else
             print(f"{experiment.name}: {error}", flush=True)
             passed = False
         else:

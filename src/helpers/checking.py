@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import devices, members, results, running
+from helpers import datasets, devices, members, results, running
 from helpers.experiments import Experiment, Training
 
 
@@ -62,7 +62,12 @@ def check(
             f"{', '.join(differing)}. Make it again: {experiment.command()}"
         )
     device = devices.as_device(device)
-    data = running.load(experiment, root, device)
+    data = running.load(experiment, _origin(experiment, record["data"]["name"], root), device)
+    if data.checksums != record["data"]["checksums"]:
+        raise ValueError(
+            f"Stored result {experiment.name!r} was made from {record['data']['name']} with other "
+            f"checksums than the data here, {data.train.name}. Name the right data by --data."
+        )
     if isinstance(experiment, Training):
         devices.keep_memory(device)
     part = replace(experiment, cases=experiment.cases[:: experiment.check.every], seeds=1)
@@ -109,6 +114,23 @@ def compare(experiment: Experiment, found: pd.DataFrame, stored: pd.DataFrame) -
         float(means.max()) if trained.any() else 0.0,
         (experiment.check.bound, experiment.check.trained),
     )
+
+
+def _origin(experiment: Experiment, made_from: str, root: str | Path | None):
+    """Where the images lie that the stored result was made from.
+
+    Images that were in a folder are looked for in a folder of that name where data lie.
+    """
+    if made_from in (experiment.data, "copying") or running.is_folder_of_images(root):
+        return root
+    folder = datasets.data_folder(root) / made_from
+    if not running.is_folder_of_images(folder):
+        raise FileNotFoundError(
+            f"Stored result {experiment.name!r} was made from the images of a folder called "
+            f"{made_from!r}, train/<class>/* and test/<class>/*; {folder} is none. Name yours by "
+            "--data."
+        )
+    return folder
 
 
 def _apart(both: pd.DataFrame, name: str) -> np.ndarray:

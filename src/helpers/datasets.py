@@ -46,6 +46,10 @@ class ImageSet:
             f"{len(self.classes)} classes, {dtype} on {self.images.device})"
         )
 
+    def to(self, device: str | torch.device) -> "ImageSet":
+        """The same set on a device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
+
     def subset(self, indices: Tensor | np.ndarray | list[int] | slice | int) -> "ImageSet":
         """The set of the images at ``indices``, in that order; a boolean mask (N,) works too."""
         if isinstance(indices, Tensor):

@@ -62,7 +62,7 @@ class Ensemble:
             network.train(training)
 
     def logits(self, images: Tensor) -> Tensor:
-        """What every network makes of its own batch: (E, batch, …) to (E, batch, classes).
+        """What every network makes of its own batch: (E, batch, …) to (E, batch, classes, …).
 
         Images of shape (1, batch, …) are seen by all.
         """
@@ -80,7 +80,7 @@ class Ensemble:
         return call(self._parameters, self._buffers, images[0] if shared else images)
 
     def losses(self, images: Tensor, labels: Tensor, criterion: Criterion) -> Tensor:
-        """Each network's loss on its own batch, (E,); labels are (E, batch), or (1, batch)."""
+        """Each network's loss on its own batch, (E,); labels are (E or 1, batch, …)."""
         return self._each(criterion, self.logits(images), labels)
 
     @torch.no_grad()
@@ -96,7 +96,8 @@ class Ensemble:
             logits = self.logits(some[None])
             right = (logits.argmax(2) == truth) & ~logits.isnan().any(2)
             losses = self._each(criterion, logits, truth[None])
-            sums = torch.stack([losses * len(truth), right.sum(1).to(losses)], 1)
+            answers = right.flatten(1).sum(1).to(losses) / truth[0].numel()
+            sums = torch.stack([losses * len(truth), answers], 1)
             total = total + devices.double(sums)
         return total / len(labels)
 
@@ -118,7 +119,7 @@ class Ensemble:
     def _each(self, criterion: Criterion, logits: Tensor, labels: Tensor) -> Tensor:
         if len(self) == 1:
             return criterion(logits[0], labels[0])[None]
-        return torch.func.vmap(criterion)(logits, labels.expand(len(self), -1))
+        return torch.func.vmap(criterion)(logits, labels.expand(len(self), *labels.shape[1:]))
 
     def _call(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
         if self.autocast is None:

@@ -11,7 +11,9 @@ class Case:
     """One way to draw, build and train a network, of which there are several, one for each seed.
 
     ``activation`` and ``depth`` (hidden layers) are for multi-layer perceptrons; ``precision`` is
-    that of the forward pass. ``seeds`` is a limit for a case that hardly varies.
+    that of the forward pass. ``seeds`` is a limit for a case that hardly varies. ``variant`` is
+    what the network's family has several of: an MLP's normalization, a CIFARNet that is "plain" or
+    "residual", the cell of a recurrent network.
     """
 
     scheme: str
@@ -21,14 +23,15 @@ class Case:
     loss: str | None = None
     precision: str = "float32"
     seeds: int | None = None
+    variant: str | None = None
 
     @property
     def kind(self) -> tuple:
         """What cases have in common that can be trained together."""
-        return self.activation, self.depth, self.loss, self.precision
+        return self.activation, self.depth, self.loss, self.precision, self.variant
 
     def __str__(self) -> str:
-        parts = [self.scheme, self.sigma and f"σ={self.sigma:.4g}", self.activation]
+        parts = [self.variant, self.scheme, self.sigma and f"σ={self.sigma:.4g}", self.activation]
         parts += [self.depth and f"depth {self.depth}", self.loss, self.precision]
         return " ".join(part for part in parts if part)
 
@@ -59,11 +62,16 @@ class Check:
     trained: float = 1e-2
 
 
+_LATER = {"variant", "shrink", "drops", "augment"}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """Everything that decides the numbers of a stored result, and how to check it.
 
-    ``network`` is a class in `helpers.networks`; an ``MLP`` gets hidden layers of ``width``.
+    ``network`` is a name in `helpers.members.NETWORKS`; an ``MLP`` gets hidden layers of ``width``,
+    a ``Recurrent`` network so many units. Images become means over squares of ``shrink`` pixels a
+    side, if that is given.
     """
 
     name: str
@@ -74,11 +82,20 @@ class Experiment:
     cases: tuple[Case, ...]
     seeds: int
     width: int | None = None
+    shrink: int | None = None
     check: Check = Check()
 
     def configuration(self) -> dict[str, Any]:
-        """Everything that decides the numbers, as a provenance has it."""
-        return {k: v for k, v in asdict(self).items() if k not in ("summary", "check")}
+        """Everything that decides the numbers, as a provenance has it.
+
+        Fields that say nothing are left out where results were stored before they existed.
+        """
+        found = {k: v for k, v in asdict(self).items() if k not in ("summary", "check")}
+        for part in (found, *found["cases"]):
+            for name in _LATER & part.keys():
+                if not part[name]:
+                    del part[name]
+        return found
 
     def members(self) -> list[Member]:
         """All members, every case once before any has its second seed."""
@@ -92,16 +109,17 @@ class Experiment:
     @property
     def keys(self) -> list[str]:
         """What tells the members apart: the fields in which the cases differ, and the seed."""
-        fields = ("scheme", "sigma", "activation", "depth", "loss", "precision")
+        fields = ("variant", "scheme", "sigma", "activation", "depth", "loss", "precision")
         differ = [f for f in fields if len({getattr(case, f) for case in self.cases}) > 1]
         return [*differ, "seed"]
 
-    def command(self, device: str = "cpu", processes: int = 1) -> str:
-        """The command that makes this result."""
+    def command(self, device: str = "cpu", processes: int = 1, data: str | None = None) -> str:
+        """The command that makes this result, from images called ``data`` if not its own."""
         start = "python" if processes == 1 else f"torchrun --nproc-per-node {processes}"
         options = "" if device == "cpu" else f" --device {device}"
+        options += "" if data in (None, self.data) else f" --data {data}"
         stored = EXPERIMENTS.get(self.name)
-        for option in ("seeds", "epochs"):
+        for option in OPTIONS:
             value = getattr(self, option, None)
             if stored is not None and value != getattr(stored, option, None):
                 options += f" --{option} {value}"
@@ -112,10 +130,11 @@ class Experiment:
 class Training(Experiment):
     """Networks trained, to a table of their losses and what they make of the test set.
 
-    ``optimizer`` and each case's ``loss`` are names in `helpers.training`. Losses of ``average``
-    successive steps are stored as their mean. At the steps ``record_at`` the second moments of
-    every layer's output and of its gradient are stored, for the first thousand test images. With
-    ``by_class`` the test set's loss and accuracy at the end are stored class by class, too.
+    ``optimizer``, ``augment`` and each case's ``loss`` are names in `helpers.training`, and
+    ``drops`` is as there. Losses of ``average`` successive steps are stored as their mean. At the
+    steps ``record_at`` the second moments of every layer's output and of its gradient are stored,
+    for the first thousand test images. With ``by_class`` the test set's loss and accuracy at the
+    end are stored class by class, too.
     Up to ``together`` members of one kind are trained at once.
     """
 
@@ -123,10 +142,26 @@ class Training(Experiment):
     batch_size: int = 128
     optimizer: str = "sgd"
     rate: float = 0.1
+    drops: tuple[float, ...] = ()
+    augment: str | None = None
     average: int = 1
     record_at: tuple[int, ...] = ()
     by_class: bool = False
     together: int = 1
+
+
+@dataclass(frozen=True)
+class Copying(Training):
+    """Recurrent networks trained on the copy problem with a ``gap`` (see `helpers.sequences`).
+
+    The sequences, ``examples`` to train on and ``tests``, are made, not loaded. A case's
+    ``variant`` is the cell, its ``scheme`` one of `helpers.recurrent`.
+    """
+
+    gap: int = 100
+    length: int = 10
+    examples: int = 10_000
+    tests: int = 1_000
 
 
 @dataclass(frozen=True)
@@ -167,6 +202,42 @@ _FIGURE_1 = [
 _CLIPPED = [replace(case, loss="clipped") for case in _FIGURE_1] + [
     Case("normal", sigma=0.4, loss="logits")
 ]
+
+_GATED = tuple(
+    Case(scheme, loss="logits", variant="lstm")
+    for scheme in ("pytorch", "forget-0", "forget-1", "forget-log", "chrono")
+)
+_PLAIN = tuple(
+    Case(scheme, loss="logits", variant=cell)
+    for cell, scheme in (
+        *(("tanh", "pytorch"), ("tanh", "normal"), ("tanh", "orthogonal"), ("tanh", "identity")),
+        ("relu", "identity"),
+    )
+)
+
+
+def _memory(name: str, gap: int, cases: tuple[Case, ...]) -> Copying:
+    return Copying(
+        name=name,
+        summary=f"What recurrent networks remember: three symbols for {gap} steps",
+        network="Recurrent",
+        data="copying",
+        scaling="raw",
+        cases=cases,
+        seeds=3,
+        width=64,
+        epochs=8,
+        batch_size=64,
+        optimizer="rmsprop",
+        rate=1e-3,
+        average=10,
+        gap=gap,
+        length=3,
+        examples=6400,
+        # One of 3,000 answers that falls otherwise moves the accuracy of guessing by 0.3 %.
+        check=Check(bound=1e-2),
+    )
+
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
@@ -215,19 +286,77 @@ EXPERIMENTS: dict[str, Experiment] = {
             # A deep network with a large σ is chaotic: an epoch on AVX2 differed by up to 0.13.
             check=Check(every=9, steps=469, trained=0.3),
         ),
+        Training(
+            name="batch-norm-sweep",
+            summary="Which σ train with batch normalization: 2 to 20 ReLU layers on MNIST",
+            network="MLP",
+            data="mnist",
+            scaling="raw",
+            width=100,
+            cases=tuple(
+                Case(
+                    *("normal", float(f"{10 ** (step / 4 - 3):.4g}"), "relu", depth, "logits"),
+                    variant="batch",
+                )
+                for depth in (2, 10, 20)
+                for step in range(17)
+            ),
+            seeds=3,
+            epochs=3,
+            rate=0.05,
+            average=469,
+            together=51,
+            check=Check(every=6, steps=469, trained=0.3),
+        ),
+        Training(
+            name="residual",
+            summary="Depth with and without shortcuts: plain and residual networks on CIFAR-10",
+            network="CIFARNet",
+            data="cifar10",
+            scaling="standardized",
+            shrink=2,
+            # In an order that gives two processes equal work.
+            cases=tuple(
+                Case("he", depth=depth, loss="logits", variant=variant)
+                for variant, depth in (
+                    *(("plain", 20), ("plain", 56), ("residual", 56), ("residual", 20)),
+                )
+            ),
+            seeds=3,
+            epochs=2,
+            optimizer="momentum",
+            rate=0.1,
+            drops=(0.5, 0.75),
+            augment="crop-and-flip",
+            average=23,
+            check=Check(steps=5, trained=5e-2),
+        ),
+        _memory("memory", 60, _GATED + _PLAIN),
+        _memory("memory-short", 10, _GATED),
     ]
 }
 
 
-def choose(name: str, *, seeds: int | None = None, epochs: int | None = None) -> Experiment:
-    """An experiment by name, with another number of seeds or epochs if given.
+#: What may be changed on the command line, and what it says there.
+OPTIONS = {
+    "seeds": "networks for every scheme",
+    "epochs": "passes over the data",
+    "shrink": "sides of the squares of pixels that become one; 1 for whole images",
+}
 
-    Raises ValueError for an unknown name, for a number below 1, and for epochs of networks that
-    are not trained.
+
+def choose(name: str, **changes: int | None) -> Experiment:
+    """An experiment by name, with other numbers of `OPTIONS` if given.
+
+    Raises ValueError for an unknown name, for a number below 1, for epochs of networks that are
+    not trained, and for a shrink where the images are not shrunk.
     """
     experiment = EXPERIMENTS[checks.known("experiment", name, EXPERIMENTS)]
-    changes = {"seeds": seeds, "epochs": epochs}
     changes = {key: checks.count(key, value) for key, value in changes.items() if value is not None}
     if "epochs" in changes and not isinstance(experiment, Training):
-        raise ValueError(f"epochs is {epochs}, but {name!r} trains nothing. Leave epochs out.")
+        raise ValueError(
+            f"epochs is {changes['epochs']}, but {name!r} trains nothing. Leave epochs out."
+        )
+    if "shrink" in changes and experiment.shrink is None:
+        raise ValueError(f"{name!r} takes its images whole. Leave shrink out.")
     return replace(experiment, **changes)

@@ -7,6 +7,8 @@ from torch import Tensor
 
 #: Steps taken one by one before the recording, so that optimizer and libraries have set up.
 _WARM_UP = 3
+#: Optimizers that count no steps, and so can be recorded as they are.
+_PLAIN = ("SGD", "Descent")
 
 
 def captured(update: Callable[[Tensor], Tensor], rule, device: torch.device, batch_size: int):
@@ -19,7 +21,7 @@ def captured(update: Callable[[Tensor], Tensor], rule, device: torch.device, bat
     counts its steps in Python.
     """
     groups = getattr(rule, "param_groups", [])
-    recordable = all("capturable" in group for group in groups) or type(rule).__name__ == "SGD"
+    recordable = all("capturable" in group for group in groups) or type(rule).__name__ in _PLAIN
     if device.type != "cuda" or not recordable:
         return update
     for group in groups:

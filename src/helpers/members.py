@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,18 @@ import pandas as pd
 import torch
 from torch import nn
 
-from helpers import checkpoints, devices, initializers, networks, propagation, training
+from helpers import (
+    checkpoints,
+    devices,
+    initializers,
+    networks,
+    propagation,
+    recurrent,
+    residual,
+    training,
+)
 from helpers.datasets import ImageSet
-from helpers.experiments import Case, Experiment, Member, Propagation, Training
+from helpers.experiments import Case, Copying, Experiment, Member, Propagation, Training
 
 #: So many test images show what flows during training.
 _OBSERVED = 1000
@@ -76,7 +86,7 @@ def train_group(
     built, orders = [], []
     for member in group:
         weights, order = _streams(member)
-        built.append(_draw(_network(experiment, member.case, data), member.case, weights))
+        built.append(_drawn(experiment, member.case, data, weights))
         orders.append(order)
     for network in built:
         # Channels last is the layout of the fast convolutions.
@@ -98,6 +108,8 @@ def train_group(
         batch_size=experiment.batch_size,
         optimizer=training.OPTIMIZERS[experiment.optimizer](experiment.rate),
         generator=orders,
+        drops=experiment.drops,
+        augment=experiment.augment,
         record=flow if experiment.record_at else None,
         record_at=experiment.record_at,
         steps=steps,
@@ -118,7 +130,7 @@ def digest(experiment: Experiment, group: list[Member], data: Data, device: str)
     """A name for all that decides what training a group computes; a checkpoint is called so."""
     first = hashlib.sha256()
     for member in group:
-        network = _draw(_network(experiment, member.case, data), member.case, _streams(member)[0])
+        network = _drawn(experiment, member.case, data, _streams(member)[0])
         for parameter in network.parameters():
             first.update(parameter.detach().numpy().tobytes())
     settings = experiment.configuration() | {"cases": None, "seeds": None}
@@ -153,14 +165,46 @@ def _streams(member: Member) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(int(state)) for state in states]
 
 
-def _network(experiment: Experiment, case: Case, data: Data) -> nn.Module:
-    classes = len(data.train.classes)
-    if experiment.network == "MLP":
-        inputs = data.train.images[0].numel()
-        widths = [inputs] + [experiment.width] * case.depth + [classes]
-        return networks.MLP(widths, case.activation, dtype=data.train.images.dtype)
-    kind = getattr(networks, experiment.network)
-    return kind(classes=classes, channels=data.train.images.shape[1])
+def _perceptron(experiment: Experiment, case: Case, data: Data) -> nn.Module:
+    inputs, classes = data.train.images[0].numel(), len(data.train.classes)
+    widths = [inputs] + [experiment.width] * case.depth + [classes]
+    dtype = data.train.images.dtype
+    return networks.MLP(widths, case.activation, normalization=case.variant, dtype=dtype)
+
+
+def _article_cnn(experiment: Experiment, case: Case, data: Data) -> nn.Module:
+    shape = {"classes": len(data.train.classes), "channels": data.train.images.shape[1]}
+    return networks.ArticleCNN(**shape)
+
+
+def _cifar_net(experiment: Experiment, case: Case, data: Data) -> nn.Module:
+    shape = {"classes": len(data.train.classes), "channels": data.train.images.shape[1]}
+    return residual.CIFARNet(case.depth, shortcuts=case.variant == "residual", **shape)
+
+
+def _recurrent(experiment: Copying, case: Case, data: Data) -> nn.Module:
+    classes, recall = len(data.train.classes), data.train.labels.shape[1]
+    # Besides what is to be remembered a sequence holds blanks and a marker.
+    return recurrent.Recurrent(
+        classes + 2, experiment.width, classes, cell=case.variant, recall=recall
+    )
+
+
+#: The networks of experiments, by name.
+NETWORKS: dict[str, Callable[[Experiment, Case, Data], nn.Module]] = {
+    "MLP": _perceptron,
+    "ArticleCNN": _article_cnn,
+    "CIFARNet": _cifar_net,
+    "Recurrent": _recurrent,
+}
+
+
+def _drawn(experiment: Experiment, case: Case, data: Data, generator) -> nn.Module:
+    """The network of a case, with its first weights."""
+    network = NETWORKS[experiment.network](experiment, case, data)
+    if isinstance(experiment, Copying):
+        return recurrent.initialize(network, case.scheme, generator=generator, gap=experiment.gap)
+    return _draw(network, case, generator)
 
 
 def _draw(network: nn.Module, case: Case, generator: torch.Generator) -> nn.Module:

@@ -82,9 +82,11 @@ class MLP(_Chain):
 
     ``widths`` are the sizes n_0 … n_L, input and output included; inputs are (batch, n_0).
     ``activation`` is a name in `helpers.activations.ACTIVATIONS`, a callable, or a sequence of L of
-    them, one behind every linear layer, the last included. The children are called ``linear1``,
-    ``act1``, ``linear2``, … Raises ValueError for fewer than two widths, a width below 1, an
-    unknown activation, or a sequence of another length than L.
+    them, one behind every linear layer, the last included. ``normalization="batch"`` puts batch
+    normalization between each of these activations and its linear layer, which then has no bias:
+    the mean is subtracted. The children are called ``linear1``, (``norm1``,) ``act1``, ``linear2``,
+    … Raises ValueError for fewer than two widths, a width below 1, an unknown activation or
+    normalization, or a sequence of another length than L.
     """
 
     def __init__(
@@ -93,8 +95,11 @@ class MLP(_Chain):
         activation: str | Callable | Sequence[str | Callable] = "relu",
         *,
         bias: bool = True,
+        normalization: str | None = None,
         dtype: torch.dtype = torch.float64,
     ):
+        if normalization is not None:
+            checks.known("normalization", normalization, ("batch",))
         widths = [checks.count("width", width) for width in widths]
         depth = len(widths) - 1
         if depth < 1:
@@ -109,7 +114,11 @@ class MLP(_Chain):
             )
         children = OrderedDict()
         for i, (fan_in, fan_out) in enumerate(zip(widths, widths[1:]), start=1):
-            children[f"linear{i}"] = _blank(nn.Linear, fan_in, fan_out, bias=bias, dtype=dtype)
+            normalized = normalization is not None and i <= len(activations)
+            biased = bias and not normalized
+            children[f"linear{i}"] = _blank(nn.Linear, fan_in, fan_out, bias=biased, dtype=dtype)
+            if normalized:
+                children[f"norm{i}"] = nn.BatchNorm1d(fan_out, dtype=dtype)
             if i <= len(activations):
                 children[f"act{i}"] = _as_module(activations[i - 1])
         super().__init__(children)

@@ -17,18 +17,19 @@ class Descent:
     """
 
     def __init__(self, parameters: Iterator[nn.Parameter], rate: float):
-        self.parameters = list(parameters)
-        self.rate = rate
+        self.param_groups = [{"params": list(parameters), "lr": rate}]
 
     @torch.no_grad()
     def step(self) -> None:
-        for parameter in self.parameters:
-            if parameter.grad is not None:
-                parameter -= self.rate * parameter.grad
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None:
+                    parameter -= group["lr"] * parameter.grad
 
     def zero_grad(self) -> None:
-        for parameter in self.parameters:
-            parameter.grad = None
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
 
     def state_dict(self) -> dict:
         return {}
@@ -48,4 +49,21 @@ def rmsprop(rate: float) -> Callable:
     return lambda parameters: torch.optim.RMSprop(parameters, lr=rate, alpha=0.9, eps=1e-7)
 
 
-OPTIMIZERS: dict[str, Callable[[float], Callable]] = {"sgd": sgd, "rmsprop": rmsprop}
+def momentum(rate: float) -> Callable:
+    """Descent with momentum 0.9 and weight decay 1e-4, as in He et al. 2016, for `train`."""
+    rate = checks.positive("learning rate", rate)
+    return lambda parameters: torch.optim.SGD(parameters, lr=rate, momentum=0.9, weight_decay=1e-4)
+
+
+def adam(rate: float) -> Callable:
+    """Adam with its authors' constants, for `train`'s ``optimizer``."""
+    rate = checks.positive("learning rate", rate)
+    return lambda parameters: torch.optim.Adam(parameters, lr=rate)
+
+
+OPTIMIZERS: dict[str, Callable[[float], Callable]] = {
+    "sgd": sgd,
+    "rmsprop": rmsprop,
+    "momentum": momentum,
+    "adam": adam,
+}

@@ -3,15 +3,17 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import platformdirs
 import torch
+from torch.nn import functional as F
 from tqdm.auto import tqdm
 
-from helpers import datasets, devices, experiments, members, ranks, results
-from helpers.experiments import Experiment, Member, Training
+from helpers import datasets, devices, experiments, members, ranks, results, sequences
+from helpers.experiments import Copying, Experiment, Member, Training
 
 
 def run(
@@ -25,7 +27,7 @@ def run(
 ):
     """Train or observe every member, store the table with its provenance, and return it.
 
-    ``root`` is where the data lie (see `helpers.datasets.load`), ``folder`` where the result
+    ``root`` is where the data lie, or a folder of images (see `load`), ``folder`` where the result
     goes (the book's own by default), ``cache`` where checkpoints are kept until the result is
     stored: a run that was stopped goes on from where each group of members was saved last. A group
     too large for the device's memory is halved, and its halves run one after the other. Under
@@ -66,7 +68,7 @@ def run(
     done = [entry for _, part, _ in parts for entry in part]
     table = _joined(experiment, tables, every)
     provenance = {
-        "command": experiment.command(device.type, rank.count),
+        "command": experiment.command(device.type, rank.count, data.train.name),
         "configuration": experiment.configuration(),
         "data": {
             "name": data.train.name,
@@ -89,14 +91,29 @@ def run(
 
 
 def load(experiment: Experiment, root: str | Path | None, device) -> members.Data:
-    """The training and test images of an experiment, float32, on the device."""
-    options = {"scaling": experiment.scaling, "root": root, "device": device}
-    return members.Data(
-        *(
-            datasets.load(experiment.data, split, dtype=torch.float32, **options)
-            for split in ("train", "test")
-        )
-    )
+    """The training and test images of an experiment, float32, on the device.
+
+    ``root`` is where data lie (see `helpers.datasets.load`). If it holds ``train/<class>/`` and
+    ``test/<class>/``, those images are taken in place of the experiment's own data set.
+    """
+    if isinstance(experiment, Copying):
+        shape = {"gap": experiment.gap, "length": experiment.length, "seed": 0}
+        counts = {"train": experiment.examples, "test": experiment.tests}
+        made = [sequences.copying(split, count=count, **shape) for split, count in counts.items()]
+        return members.Data(*(part.to(device) for part in made))
+    images = is_folder_of_images(root)
+    options = {"scaling": experiment.scaling, "device": device, "dtype": torch.float32}
+    options |= {} if images else {"root": root}
+    name = Path(root) if images else experiment.data
+    sets = [datasets.load(name, split, **options) for split in ("train", "test")]
+    if experiment.shrink is not None:
+        sets = [replace(part, images=F.avg_pool2d(part.images, experiment.shrink)) for part in sets]
+    return members.Data(*sets)
+
+
+def is_folder_of_images(root: str | Path | None) -> bool:
+    """Does ``root`` hold images by split and class, and not data sets?"""
+    return root is not None and all((Path(root) / split).is_dir() for split in ("train", "test"))
 
 
 def groups(numbered: list[tuple[int, Member]], together: int) -> Iterator[list]:

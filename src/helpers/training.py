@@ -13,36 +13,20 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from helpers import checks, devices
+from helpers.augmentation import AUGMENTATIONS as AUGMENTATIONS
 from helpers.checkpoints import Run
 from helpers.ensembles import Ensemble
 from helpers.graphs import captured
+from helpers.losses import LOSSES as LOSSES
+from helpers.losses import clipped_cross_entropy as clipped_cross_entropy
 from helpers.optimizers import OPTIMIZERS as OPTIMIZERS
 from helpers.optimizers import rmsprop as rmsprop
 from helpers.optimizers import sgd as sgd
 
-CLIP = 1e-7
 #: Optimizers of torch that look at a whole tensor, and so would mix the networks stacked in it.
 _MIXING = {"Muon", "Adafactor"}
-
-
-def clipped_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of softmax probabilities that are first clipped to [1e-7, 1 - 1e-7].
-
-    ``logits`` has shape (batch, classes), ``labels`` (batch,). The loss of one example is at most
-    -ln 1e-7 = 16.118, and an example that is clipped has gradient zero: it teaches nothing. This
-    is what Keras computed on a softmax output when the article was written.
-    """
-    probability = logits.softmax(1).gather(1, labels[:, None])
-    return -probability.clamp(CLIP, 1 - CLIP).log().mean()
-
-
-LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "clipped": clipped_cross_entropy,
-    "logits": F.cross_entropy,
-}
 
 
 def train(
@@ -55,6 +39,8 @@ def train(
     optimizer: Callable,
     generator: torch.Generator | Sequence[torch.Generator],
     loss: str = "logits",
+    drops: Sequence[float] = (),
+    augment: str | None = None,
     test: tuple[Tensor, Tensor] | None = None,
     autocast: torch.dtype | None = None,
     record: Callable[[nn.Module, int], Mapping[str, float]] | None = None,
@@ -68,24 +54,26 @@ def train(
     """Train networks in place; return what happened as a tidy table.
 
     ``networks`` is one network, or a sequence of E with one architecture that are trained at once
-    as stacked tensors: a member comes out as it would alone, but for rounding and for dropout's
-    masks, and one that goes to inf or NaN does not disturb the others. ``images`` is whatever
-    batch a network takes, shape (N, ...), and ``labels`` is (N,) int64, both on the networks'
-    device. ``optimizer`` makes one from parameters: ``sgd(0.1)``, ``rmsprop(1e-3)``,
+    as stacked tensors: a member comes out as it would alone, but for rounding and for the random
+    numbers of dropout and augmentation, and one that goes to inf or NaN does not disturb the
+    others. ``images`` is whatever batch a network takes, shape (N, ...), and ``labels`` is int64,
+    (N,) or for several answers an example (N, answers), both on the networks' device.
+    ``optimizer`` makes one from parameters: ``sgd(0.1)``, ``rmsprop(1e-3)``,
     ``functools.partial(torch.optim.Adam, lr=1e-3)``; for several networks it must be one that
     treats every number by itself. ``generator`` shuffles the examples before every epoch, and the
-    first one seeds dropout; the global random state is left as it was. A sequence of E gives each
-    network an order of its own, a single one gives all the same.
+    first one seeds dropout and augmentation; the global random state is left as it was. A sequence
+    of E gives each network an order of its own, a single one gives all the same.
 
-    ``loss`` is a key of `LOSSES`. ``test``, a pair of images and labels, is evaluated before the
+    ``loss`` is a key of `LOSSES`. ``drops`` are shares of the whole run, each below 1: there the
+    learning rate falls to a tenth. ``augment``, a key of `AUGMENTATIONS`, changes every batch of
+    images before it is trained on. ``test``, a pair of images and labels, is evaluated before the
     first and after every epoch. ``autocast=torch.bfloat16`` runs the forward pass in that type;
     weights, loss and statistics keep the network's. ``record(network, step)`` may return further
     numbers about a network, at the steps in ``record_at`` (0 is before training), or without it
     when the test set is evaluated. ``steps`` ends the run early, after so many. On CUDA the steps
     are recorded once and replayed; a network whose forward pass waits for the GPU (``.item()``, a
-    boolean mask) cannot be, and needs ``capture=False``. ``progress`` is
-    called with the number of examples done so far, over all networks, at the start and after every
-    step.
+    boolean mask) cannot be, and needs ``capture=False``. ``progress`` is called with the number of
+    examples done so far, over all networks, at the start and after every step.
 
     With ``checkpoint``, a file, the state is saved every ``interval`` seconds and at the end,
     and a later call with the same arguments goes on from there to the bit-identical table (on one
@@ -104,6 +92,11 @@ def train(
     ensemble = Ensemble(modules, autocast)
     epochs, batch_size = checks.count("epochs", epochs), checks.count("batch_size", batch_size)
     criterion = LOSSES[checks.known("loss", loss, LOSSES)]
+    if augment is not None:
+        augment = AUGMENTATIONS[checks.known("augmentation", augment, AUGMENTATIONS)]
+    for share in drops:
+        if checks.positive("a share in drops", share) >= 1:
+            raise ValueError(f"drops holds {share}; expected shares of the run below 1.")
     generators = [generator] if isinstance(generator, torch.Generator) else list(generator)
     if len(generators) not in (1, len(ensemble)):
         raise ValueError(
@@ -131,9 +124,8 @@ def train(
         epochs * an_epoch if steps is None else min(checks.count("steps", steps), epochs * an_epoch)
     )
     run = Run(ensemble, rule, generators, total, images.device)
-    update = _update(ensemble, rule, criterion, images, labels)
-    if capture:
-        update = captured(update, rule, images.device, min(batch_size, len(labels)))
+    rates = [group["lr"] for group in rule.param_groups]
+    dropped = None
 
     def examples() -> int:
         epoch, within = divmod(run.done, an_epoch)
@@ -150,9 +142,9 @@ def train(
             run.records.append((run.done, [{k: float(v) for k, v in pairs} for pairs in found]))
             ensemble.mode(training=True)
 
-    with _dropout_stream(images.device, generators) as dropout, _exact(images.device):
+    with _random_stream(images.device, generators) as stream, _exact(images.device):
         if checkpoint is not None and Path(checkpoint).exists():
-            run.restore(checkpoint, dropout)
+            run.restore(checkpoint, stream)
         start = saved = time.perf_counter()
         before = run.seconds
         if run.done == 0:
@@ -168,6 +160,15 @@ def train(
                     [torch.randperm(len(labels), generator=g, device=g.device) for g in generators]
                 ).to(images.device)
                 ensemble.mode(training=True)
+            due = sum(run.done >= share * epochs * an_epoch for share in drops)
+            if due != dropped:
+                # Once more for every rate: a recording holds on to the one that it was made with.
+                dropped = due
+                for group, rate in zip(rule.param_groups, rates):
+                    group["lr"] = rate * 0.1**dropped
+                update = _update(ensemble, rule, criterion, images, labels, augment)
+                if capture:
+                    update = captured(update, rule, images.device, min(batch_size, len(labels)))
             run.losses[:, run.done] = update(order[:, within * batch_size :][:, :batch_size])
             run.done += 1
             measure()
@@ -177,7 +178,7 @@ def train(
             now = time.perf_counter()
             run.seconds = before + now - start
             if checkpoint is not None and (run.done == total or now - saved >= interval):
-                run.save(checkpoint, dropout, an_epoch)
+                run.save(checkpoint, stream, an_epoch)
                 saved = now
     ensemble.write_back()
     for network, mode in zip(modules, modes):
@@ -203,12 +204,13 @@ def evaluate(
     return mean_loss, accuracy
 
 
-def _update(ensemble: Ensemble, rule, criterion, images: Tensor, labels: Tensor):
+def _update(ensemble: Ensemble, rule, criterion, images: Tensor, labels: Tensor, augment):
     """One step of training as a function of the chosen examples, (E or 1, batch); losses (E,)."""
 
     def update(chosen: Tensor) -> Tensor:
         rule.zero_grad()
-        losses = ensemble.losses(images[chosen], labels[chosen], criterion)
+        batch = images[chosen] if augment is None else augment(images[chosen])
+        losses = ensemble.losses(batch, labels[chosen], criterion)
         # Each network's loss depends on its own weights alone: the gradient of the sum is theirs.
         losses.sum().backward()
         rule.step()
@@ -218,7 +220,7 @@ def _update(ensemble: Ensemble, rule, criterion, images: Tensor, labels: Tensor)
 
 
 @contextmanager
-def _dropout_stream(
+def _random_stream(
     device: torch.device, generators: Sequence[torch.Generator]
 ) -> Iterator[torch.Generator]:
     """Dropout takes no generator, only the device's global one: lend it a seed of our own."""
