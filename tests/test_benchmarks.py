@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers import benchmarks, datasets
+from helpers import benchmarks, costs, datasets
 from helpers.networks import MLP, ArticleCNN
 
 
@@ -66,3 +66,27 @@ class Here:
     def submit(self, function, *arguments):
         self.result = lambda: function(*arguments)
         return self
+
+
+def test_the_cost_of_normalization_is_that_of_the_same_network_without_it(monkeypatch):
+    def build():
+        return MLP([6, 5, 5, 10], normalization="batch", dtype=torch.float32)
+
+    bare = costs.without_normalization(build())
+    kinds = [type(module).__name__ for module in bare.children()]
+    assert kinds[:3] == ["Linear", "Identity", "Activation"] and kinds[-1] == "Linear"
+    monkeypatch.setattr(costs, "NETWORKS", {"small": (build, (6,))})
+    monkeypatch.setattr(costs.devices, "keep_memory", lambda place: None)
+    # A clock by which every step takes a second with normalization, and half of it without.
+    times = iter([0.0, 0.0, *[0.5, 1.0] * 3])
+    monkeypatch.setattr(costs, "_step", lambda *arguments, **options: next(times))
+    table, provenance = costs.normalization(rounds=3)
+    assert table.iloc[0].tolist() == ["small", 500, 1000, 2, 2, 2]
+    assert provenance["command"] == "python -m helpers bench normalization --out book/results"
+
+
+def test_a_timed_step_changes_the_network():
+    network = costs.NETWORKS["MLP, 10 hidden layers of 100"][0]()
+    batch, labels = torch.randn(8, 784), torch.arange(8)
+    assert costs._step(network, batch, labels, steps=1) > 0
+    assert network.linear11.bias.abs().max() > 0

@@ -21,6 +21,13 @@ def main(arguments: list[str] | None = None) -> int:
     check = commands.add_parser("check", help="make a small part again, and compare")
     check.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
     bench = commands.add_parser("bench", help="how fast networks train here, and by what method")
+    bench.add_argument(
+        "what",
+        nargs="?",
+        default="training",
+        choices=["training", "normalization"],
+        help="training (default), or what batch normalization costs",
+    )
     bench.add_argument("--rounds", type=_count, default=3, metavar="N", help="of which the median")
     for command in (run, check, bench):
         command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:0 or mps")
@@ -101,8 +108,14 @@ def _check(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> None:
     """Print the benchmark; store it only where a folder is given."""
-    from helpers import benchmarks, tables
+    from helpers import benchmarks, costs, tables
 
+    if options.what == "normalization":
+        table, provenance = costs.normalization(device=options.device, rounds=options.rounds)
+        print(f"{provenance['device']}, {provenance['threads']} threads, {provenance['processor']}")
+        print(tables.significant(table, digits=3).to_string(index=False))
+        _keep(options, "normalization", table, provenance)
+        return
     table, provenance = benchmarks.bench(
         device=options.device,
         root=options.data,
@@ -116,9 +129,13 @@ def _bench(options: argparse.Namespace) -> None:
     last = figure[(figure.quantity == "test_accuracy") & (figure.scheme == "he")]
     last = last[last.epoch == last.epoch.max()].groupby("precision").value.agg(["min", "max"])
     print(f"test accuracy of He's start after 12 epochs, stored in figure-1:\n{last.to_string()}")
+    _keep(options, "benchmarks", table, provenance)
+
+
+def _keep(options: argparse.Namespace, name: str, table, provenance: dict) -> None:
     if options.out is not None:
-        name = f"benchmarks-{options.device.partition(':')[0]}"
-        results.write(name, table, provenance, options.out)
+        device = options.device.partition(":")[0]
+        results.write(f"{name}-{device}", table, provenance, options.out)
 
 
 def _count(text: str) -> int:
