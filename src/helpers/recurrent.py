@@ -103,7 +103,7 @@ SCHEMES: dict[str, Scheme] = {
     "pytorch": Scheme("PyTorch's default: everything uniform within ±1/√n", biases="uniform"),
     "forget-0": Scheme("every bias zero", forget=lambda b, g, gap: b.zero_()),
     "forget-1": Scheme(
-        "forget bias 1 (Gers et al. 2000; Jozefowicz et al. 2015)",
+        "forget bias 1 (Jozefowicz et al. 2015)",
         forget=lambda b, g, gap: b.fill_(1.0),
     ),
     "forget-log": Scheme(

@@ -93,9 +93,11 @@ def run(
 def load(experiment: Experiment, root: str | Path | None, device) -> members.Data:
     """The training and test images of an experiment, float32, on the device.
 
-    ``root`` is where data lie (see `helpers.datasets.load`). If it holds ``train/<class>/`` and
-    ``test/<class>/``, those images are taken in place of the experiment's own data set.
+    ``root`` is where data lie (see `helpers.datasets.load`); the name of the experiment's own data
+    set means where it lies by default. If it holds ``train/<class>/`` and ``test/<class>/``, those
+    images are taken in its place.
     """
+    root = None if root == experiment.data else root
     if isinstance(experiment, Copying):
         shape = {"gap": experiment.gap, "length": experiment.length, "seed": 0}
         counts = {"train": experiment.examples, "test": experiment.tests}
