@@ -5,19 +5,23 @@ import torch
 
 from helpers import datasets, devices, experiments, results, running
 from helpers.__main__ import main
+from helpers.configurations import Copying
 
 FIGURE_1 = experiments.EXPERIMENTS["figure-1"]
 
 
 def test_the_command_names_what_differs():
-    assert FIGURE_1.command() == "python -m helpers run figure-1"
+    assert experiments.command(FIGURE_1) == "python -m helpers run figure-1"
     short = experiments.choose("figure-1", seeds=9, epochs=2)
     expected = "python -m helpers run figure-1 --device cuda --seeds 9 --epochs 2"
-    assert short.command("cuda") == expected
+    assert experiments.command(short, "cuda") == expected
     whole = experiments.choose("residual", shrink=1)
     expected = "python -m helpers run residual --data photos --shrink 1"
-    assert whole.command(data="photos") == expected
-    assert FIGURE_1.command(processes=2) == "torchrun --nproc-per-node 2 -m helpers run figure-1"
+    assert experiments.command(whole, data="photos") == expected
+    assert (
+        experiments.command(FIGURE_1, processes=2)
+        == "torchrun --nproc-per-node 2 -m helpers run figure-1"
+    )
 
 
 @pytest.mark.parametrize("name", experiments.EXPERIMENTS)
@@ -25,10 +29,12 @@ def test_the_book_s_tables_are_those_registered(name):
     experiment, record = experiments.EXPERIMENTS[name], results.provenance(name)
     processes = record["processes"]
     data = record["data"]
-    assert record["command"] == experiment.command(processes=processes, data=data["name"])
+    assert record["command"] == experiments.command(
+        experiment, processes=processes, data=data["name"]
+    )
     assert record["configuration"] == json.loads(json.dumps(experiment.configuration()))
     sizes = {"mnist": (60000, 10000), "cifar10-jpeg75": (50000, 10000)}
-    if isinstance(experiment, experiments.Copying):
+    if isinstance(experiment, Copying):
         sizes["copying"] = (experiment.examples, experiment.tests)
     assert tuple(data["images"].values()) == sizes[data["name"]]
     assert record["seconds"] > 0 and record["peak_memory_mb"] > 0

@@ -13,7 +13,7 @@ from PIL import Image
 from tiny import TINY, forty
 
 from helpers import checking, checkpoints, datasets, devices, members, results, running, training
-from helpers.experiments import Case, Check, Propagation, Training
+from helpers.configurations import Case, Check, Propagation, Training
 
 FLOW = Propagation(
     name="flow",

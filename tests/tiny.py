@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from helpers import datasets, experiments, members, ranks, running
-from helpers.experiments import Case, Check, Training
+from helpers.configurations import Case, Check, Training
 
 TINY = Training(
     name="tiny",

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import datasets, devices, members, results, running
-from helpers.experiments import Experiment, Training
+from helpers import datasets, devices, experiments, members, results, running
+from helpers.configurations import Experiment, Training
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def check(
     device: str = "cpu",
     folder: str | Path | None = None,
 ) -> Finding:
-    """Make a small part of a stored result again, as its `helpers.experiments.Check` says.
+    """Make a small part of a stored result again, as its `helpers.configurations.Check` says.
 
     Raises `helpers.results.Refused` for a table that is missing or altered, and ValueError for one
     that another configuration made.
@@ -59,7 +59,7 @@ def check(
     if differing:
         raise ValueError(
             f"Stored result {experiment.name!r} was made with other settings: "
-            f"{', '.join(differing)}. Make it again: {experiment.command()}"
+            f"{', '.join(differing)}. Make it again: {experiments.command(experiment)}"
         )
     device = devices.as_device(device)
     data = running.load(experiment, _origin(experiment, record["data"]["name"], root), device)
@@ -98,7 +98,7 @@ def compare(experiment: Experiment, found: pd.DataFrame, stored: pd.DataFrame) -
     if len(both) < len(found):
         raise ValueError(
             f"Stored result {experiment.name!r} lacks {len(found) - len(both)} of {len(found)} "
-            f"rows that the code makes. Make it again: {experiment.command()}"
+            f"rows that the code makes. Make it again: {experiments.command(experiment)}"
         )
     apart = np.max([_apart(both, name) for name in values], axis=0)
     trained = both["step"].to_numpy() > 0 if "step" in both else np.zeros(len(both), bool)

@@ -22,8 +22,8 @@ from helpers import (
     residual,
     training,
 )
+from helpers.configurations import Case, Copying, Experiment, Member, Propagation, Training
 from helpers.datasets import ImageSet
-from helpers.experiments import Case, Copying, Experiment, Member, Propagation, Training
 
 #: So many test images show what flows during training.
 _OBSERVED = 1000

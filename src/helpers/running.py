@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from helpers import datasets, devices, experiments, members, ranks, results, sequences
-from helpers.experiments import Copying, Experiment, Member, Training
+from helpers.configurations import Copying, Experiment, Member, Training
 
 
 def run(
@@ -68,7 +68,7 @@ def run(
     done = [entry for _, part, _ in parts for entry in part]
     table = _joined(experiment, tables, every)
     provenance = {
-        "command": experiment.command(device.type, rank.count, data.train.name),
+        "command": experiments.command(experiment, device.type, rank.count, data.train.name),
         "configuration": experiment.configuration(),
         "data": {
             "name": data.train.name,
