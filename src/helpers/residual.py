@@ -169,9 +169,9 @@ class Start:
 def starts(blocks: int) -> dict[str, Start]:
     """The ways to start a network of so many residual branches with two layers each.
 
-    ``skipinit`` is De & Smith 2020 and, for a branch without normalization, ReZero (Bachlechner et
-    al. 2020); ``scaled`` the largest multiplier that De & Smith allow. ``fixup`` is Zhang et al.
-    2019: blocks^(-1/(2m - 2)) with m = 2 layers a branch. ``gpt2`` is Radford et al. 2019: the
+    ``rezero`` is Bachlechner et al. 2020 and, for a branch without normalization, also SkipInit (De
+    & Smith 2020), whose largest multiplier is ``scaled``. ``fixup`` is Zhang et al. 2019, where
+    m = 2 layers a branch make blocks^(-1/(2m - 2)) a root. ``gpt2`` is Radford et al. 2019: the
     weights that write into the sum, by one over the root of the number of additions.
     """
     root = checks.count("blocks", blocks) ** -0.5
@@ -179,7 +179,7 @@ def starts(blocks: int) -> dict[str, Start]:
         "he": Start(),
         "scaled": Start(multiplier=root),
         "gpt2": Start(second=root),
-        "skipinit": Start(multiplier=0.0),
+        "rezero": Start(multiplier=0.0),
         "fixup": Start(first=root, second=0.0, readout=0.0),
     }
 
