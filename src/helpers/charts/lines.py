@@ -81,9 +81,10 @@ def curves(
             if table is None:
                 continue
             kept = table[[c for c in (x, y, color, error, low, high) if c in table.columns]]
+            kept = significant(kept.loc[:, ~kept.columns.duplicated()])
             for log, column in ((log_x, x), (log_y, y)):
                 kept = kept[kept[column] > 0] if log else kept
-            base = alt.Chart(significant(kept.loc[:, ~kept.columns.duplicated()])).encode(**axes)
+            base = alt.Chart(kept).encode(**axes)
             if low in kept.columns and high in kept.columns:
                 edge = alt.Y(low, type="quantitative", title=y_title or y)
                 layers.append(base.mark_area(opacity=0.22).encode(y=edge, y2=alt.Y2(high)))
