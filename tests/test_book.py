@@ -53,7 +53,8 @@ def faults_of_execution(notebook):
             # nbval silently compares nothing of a cell that was never run.
             faults.append(f"code cell {number} has the count {cell['execution_count']}")
         tags = cell["metadata"].get("tags", [])
-        if re.search(r"nbval|raises-exception|skip", " ".join(tags) + source(cell), re.IGNORECASE):
+        asked = re.search(r"nbval|raises-exception|skip", " ".join(tags), re.IGNORECASE)
+        if asked or re.search("nbval", source(cell), re.IGNORECASE):
             faults.append(f"code cell {number} asks to be passed over")
         for output in cell["outputs"]:
             if output["output_type"] == "error":
