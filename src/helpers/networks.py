@@ -70,14 +70,14 @@ class _FlattenChannelsLast(nn.Module):
         return images.movedim(1, -1).flatten(1)
 
 
-class _Chain(nn.Sequential):
+class Chain(nn.Sequential):
     """Layers one after another, of which a slice is a plain chain and not another whole network."""
 
     def __getitem__(self, index):
         return nn.Sequential(OrderedDict(self._modules))[index]
 
 
-class MLP(_Chain):
+class MLP(Chain):
     """Multi-layer perceptron: linear layers, each but the last followed by an activation.
 
     ``widths`` are the sizes n_0 … n_L, input and output included; inputs are (batch, n_0).
@@ -116,7 +116,7 @@ class MLP(_Chain):
         for i, (fan_in, fan_out) in enumerate(zip(widths, widths[1:]), start=1):
             normalized = normalization is not None and i <= len(activations)
             biased = bias and not normalized
-            children[f"linear{i}"] = _blank(nn.Linear, fan_in, fan_out, bias=biased, dtype=dtype)
+            children[f"linear{i}"] = blank(nn.Linear, fan_in, fan_out, bias=biased, dtype=dtype)
             if normalized:
                 children[f"norm{i}"] = nn.BatchNorm1d(fan_out, dtype=dtype)
             if i <= len(activations):
@@ -124,7 +124,7 @@ class MLP(_Chain):
         super().__init__(children)
 
 
-class ArticleCNN(_Chain):
+class ArticleCNN(Chain):
     """The convolutional network of the article's Figure 1, for 28×28 images; returns logits.
 
     Inputs are (batch, channels, 28, 28). Two 3×3 convolutions without padding (32 and 64
@@ -140,22 +140,22 @@ class ArticleCNN(_Chain):
         checks.count("channels", channels)
         super().__init__(
             OrderedDict(
-                conv1=_blank(nn.Conv2d, channels, 32, 3, dtype=dtype),
+                conv1=blank(nn.Conv2d, channels, 32, 3, dtype=dtype),
                 act1=nn.ReLU(),
-                conv2=_blank(nn.Conv2d, 32, 64, 3, dtype=dtype),
+                conv2=blank(nn.Conv2d, 32, 64, 3, dtype=dtype),
                 pool=nn.MaxPool2d(2),
                 act2=nn.ReLU(),
                 dropout1=Dropout(0.25),
                 flatten=_FlattenChannelsLast(),
-                dense1=_blank(nn.Linear, 64 * 12 * 12, 128, dtype=dtype),
+                dense1=blank(nn.Linear, 64 * 12 * 12, 128, dtype=dtype),
                 act3=nn.ReLU(),
                 dropout2=Dropout(0.5),
-                dense2=_blank(nn.Linear, 128, classes, dtype=dtype),
+                dense2=blank(nn.Linear, 128, classes, dtype=dtype),
             )
         )
 
 
-def _blank(kind: type[nn.Module], *sizes: int, **options) -> nn.Module:
+def blank(kind: type[nn.Module], *sizes: int, **options) -> nn.Module:
     """A layer of zeros: its constructor would draw from the global generator."""
     layer = nn.utils.skip_init(kind, *sizes, **options)
     for parameter in layer.parameters():

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import checks, initializers
-from helpers.networks import _blank, _Chain
+from helpers.networks import blank, Chain
 
 
 class Block(nn.Module):
@@ -54,7 +54,7 @@ class Block(nn.Module):
         return f"shortcut={self.shortcut}"
 
 
-class CIFARNet(_Chain):
+class CIFARNet(Chain):
     """The network of He et al. 2016 (arXiv 1512.03385, section 4.2) for small images; its logits.
 
     (batch, channels, height, width), 8×8 or larger, to (batch, classes). ``depth`` counts the
@@ -101,7 +101,7 @@ class CIFARNet(_Chain):
         children |= {
             "pool": nn.AdaptiveAvgPool2d(1),
             "flatten": nn.Flatten(),
-            "linear": _blank(nn.Linear, width, classes, dtype=dtype),
+            "linear": blank(nn.Linear, width, classes, dtype=dtype),
         }
         super().__init__(OrderedDict(children))
 
@@ -116,8 +116,8 @@ class ScaledBlock(nn.Module):
 
     def __init__(self, width: int, *, dtype: torch.dtype = torch.float64):
         super().__init__()
-        self.first = _blank(nn.Linear, width, width, bias=False, dtype=dtype)
-        self.second = _blank(nn.Linear, width, width, bias=False, dtype=dtype)
+        self.first = blank(nn.Linear, width, width, bias=False, dtype=dtype)
+        self.second = blank(nn.Linear, width, width, bias=False, dtype=dtype)
         self.biases = nn.Parameter(torch.zeros(4, dtype=dtype))
         self.multiplier = nn.Parameter(torch.ones((), dtype=dtype))
 
@@ -127,7 +127,7 @@ class ScaledBlock(nn.Module):
         return values + self.multiplier * self.second((inner + b[2]).relu() + b[3])
 
 
-class ResidualMLP(_Chain):
+class ResidualMLP(Chain):
     """A linear layer, ``blocks`` times a `ScaledBlock`, ReLU, and a linear readout.
 
     (batch, inputs) to (batch, classes). Linear layers are zero until `start` draws them.
@@ -147,10 +147,10 @@ class ResidualMLP(_Chain):
             checks.count(what, size)
         super().__init__(
             OrderedDict(
-                linear=_blank(nn.Linear, inputs, width, dtype=dtype),
+                linear=blank(nn.Linear, inputs, width, dtype=dtype),
                 blocks=nn.Sequential(*(ScaledBlock(width, dtype=dtype) for _ in range(blocks))),
                 act=nn.ReLU(),
-                readout=_blank(nn.Linear, width, classes, dtype=dtype),
+                readout=blank(nn.Linear, width, classes, dtype=dtype),
             )
         )
 
@@ -204,6 +204,6 @@ def start(network: ResidualMLP, name: str, *, generator: torch.Generator) -> Res
 
 
 def _conv(channels_in: int, channels_out: int, stride: int, dtype: torch.dtype) -> nn.Module:
-    return _blank(
+    return blank(
         nn.Conv2d, channels_in, channels_out, 3, stride=stride, padding=1, bias=False, dtype=dtype
     )
