@@ -50,9 +50,10 @@ EXPECTED = {
     ("Embeddings", "PyTorch"): 1.0,
     ("Embeddings", "PyTorch, tied"): 1 / FAN_IN,
     ("Embeddings", "Keras"): 1.0,
-    ("The layer before a softmax", "PyTorch"): 0.0,
-    ("The layer before a softmax", "PyTorch, small"): 0.01**2,
-    ("The layer before a softmax", "Keras"): 0.0,
+    ("Attention projections", "Keras"): 1 / FAN_IN,
+    ("The layer before a softmax", "PyTorch"): 1 / FAN_IN,
+    ("The layer before a softmax", "PyTorch, zero"): 0.0,
+    ("The layer before a softmax", "Keras"): 1 / FAN_IN,
 }
 #: What a weight is, where it isn't that of a linear layer.
 SHAPES = {
@@ -107,6 +108,7 @@ def keras_variance(line, fan_in, fan_out):
     names = {
         "math": math,
         "stride": STRIDE,
+        "d": fan_in,
         "VarianceScaling": lambda scale, mode: scale / {"fan_in": fan_in, "fan_out": fan_out}[mode],
         "RandomNormal": lambda stddev: stddev**2,
     }
@@ -126,7 +128,8 @@ def keras_variance(line, fan_in, fan_out):
 @pytest.mark.parametrize("key", KERAS, ids=name)
 def test_a_keras_line_asks_for_the_same_variance(key):
     fans = (64 * K * K, 32 * K * K) if key[0].startswith("Transposed") else (FAN_IN, FAN_OUT)
-    assert keras_variance(LINES[key][0], *fans) == pytest.approx(EXPECTED[key], rel=1e-3)
+    [line, *_] = [code for code in LINES[key] if "_initializer=" in code]
+    assert keras_variance(line, *fans) == pytest.approx(EXPECTED[key], rel=1e-3)
 
 
 def test_keras_counts_a_depthwise_fan_in_over_all_channels_so_its_line_does_not_use_it():
@@ -139,6 +142,7 @@ def test_lines_for_recurrent_layers():
     run(("RNN", "PyTorch"), rnn=rnn)
     assert torch.allclose(rnn.weight_hh_l0 @ rnn.weight_hh_l0.T, torch.eye(20), atol=1e-5)
     assert rnn.weight_ih_l0.abs().max() <= math.sqrt(6 / 30)
+    assert not rnn.bias_ih_l0.any() and not rnn.bias_hh_l0.any()
     run(("LSTM that should remember $T$ steps", "PyTorch"), lstm=lstm, T=50)
     bias = (lstm.bias_ih_l0 + lstm.bias_hh_l0).detach().view(4, 20)
     assert torch.equal(bias[[0, 2, 3]], torch.zeros(3, 20))
@@ -162,7 +166,7 @@ def test_lines_for_attention_residual_branches_and_the_output_bias():
     assert not block.bn2.weight.any() and not block.conv2.weight.any()
     w, b = torch.ones(3, 5), torch.ones(3)
     shares = torch.tensor([0.7, 0.2, 0.1])
-    run(("The layer before a softmax", "PyTorch"), w=w)
+    run(("The layer before a softmax", "PyTorch, zero"), w=w)
     run(("The output bias", "PyTorch"), b=b, shares=shares)
     assert torch.allclose((torch.randn(4, 5) @ w.T + b).softmax(1), shares.expand(4, 3))
     run(("All other biases", "PyTorch"), b=b)

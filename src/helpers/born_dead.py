@@ -5,7 +5,7 @@ domain: then the output is a constant and no weight has a gradient. Layer l = 1 
 s = x w + b, with a ReLU behind every layer but the last; ``hidden`` are the widths n_1 … n_{L−1} of
 the layers with a ReLU, for the linear output layer cannot die.
 
-Sources: Lu et al. 2019 (1903.06733), section 3, for the question and the chance at a given input;
+Sources: Lu et al. 2020 (1903.06733), section 3, for the question and the chance at a given input;
 the bounds are derived in the book's chapter "Dead on arrival".
 """
 
