@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import checks, initializers
-from helpers.networks import blank, Chain
+from helpers.networks import Chain, blank
 
 
 class Block(nn.Module):
