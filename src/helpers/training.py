@@ -19,6 +19,7 @@ from helpers.augmentation import AUGMENTATIONS as AUGMENTATIONS
 from helpers.checkpoints import Run
 from helpers.ensembles import Ensemble
 from helpers.graphs import captured
+from helpers.losses import CLIP as CLIP
 from helpers.losses import LOSSES as LOSSES
 from helpers.losses import clipped_cross_entropy as clipped_cross_entropy
 from helpers.optimizers import OPTIMIZERS as OPTIMIZERS
