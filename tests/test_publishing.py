@@ -1,19 +1,23 @@
 """Charts on their way from a notebook to the page, and the page's own files."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+from base64 import b64encode
+from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import altair as alt
 import nbformat
 import pytest
+from fontTools.ttLib import TTFont
 from nbformat import v4
 
 from helpers import publishing
-from helpers.publishing import charts, drawing, pages
+from helpers.publishing import charts, drawing, fonts, formulas, pages
 
 ROOT = Path(__file__).parents[1]
 
@@ -196,3 +200,52 @@ def test_the_themes_head_loses_what_no_page_needs():
         '<script src="vendor/fontawesome/all.min.js?digest=1"></script>'
     )
     assert pages.lean_head(head) == pages.MODE + '<link rel="stylesheet" href="a.css" />'
+
+
+def test_a_page_allows_its_own_scripts_by_hash_and_no_others():
+    page = (
+        '<html><head><meta charset="utf-8"/><meta name="viewport" content="width=1"/>'
+        '<script>let a = "λ";</script><script src="a.js"></script>'
+        '<script type="application/json">{}</script></head>'
+        '<button onclick="window.print()">Print</button><table><th></th></table></html>'
+    )
+    made = pages.strict(page)
+    digest = b64encode(hashlib.sha256('let a = "λ";'.encode()).digest()).decode()
+    assert re.findall(r"script-src ([^;]*);", made) == [f"'self' 'sha256-{digest}'"]
+    assert made.index("Content-Security-Policy") < made.index("<script")
+    assert "onclick" not in made and 'data-action="window.print"' in made
+    assert '<script defer src="a.js">' in made and "<td></td>" in made
+    assert made.count("viewport") == 1
+    assert pages.strict("var x = 1;") == "var x = 1;"
+
+
+def test_formulas_are_mathml():
+    assert formulas.mathml("x^2") == "<math><msup><mi>x</mi><mn>2</mn></msup></math>"
+    assert 'display="block"' in formulas.mathml(r"\frac12", block=True)
+    with pytest.raises(ValueError, match=r"cannot be read: .*\\frac\{1"):
+        formulas.mathml(r"\frac{1")
+
+
+def test_a_bad_formula_fails_the_build_and_is_named(tmp_path):
+    (tmp_path / "extra.md").write_text(
+        "---\norphan: true\n---\n# More\n\nA {math}`\\nonsense` one.\n", encoding="utf-8"
+    )
+    done = build(tmp_path, {"index": []})
+    assert done.returncode != 0 and re.search(r"extra\.md:.*nonsense", done.stderr), done.stderr
+
+
+def test_the_books_formulas_have_a_font():
+    """Every character of every formula is in the font, roman and, if alone, italic."""
+    made = TTFont(BytesIO(fonts.math()))
+    drawable = set(made.getBestCmap())
+    assert "MATH" in made and len(fonts.math()) < 90_000
+    written = set()
+    for source in sorted((ROOT / "book").glob("*.ipynb")):
+        cells = json.loads(source.read_text(encoding="utf-8"))["cells"]
+        text = "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+        for block, inline in re.findall(r"\$\$(.+?)\$\$|\$([^$\n]+?)\$", text, re.DOTALL):
+            written.update(re.sub(r"<[^>]*>", "", formulas.mathml(block or inline)))
+    assert len(written) > 100
+    missing = {c for c in written if ord(c) not in drawable}
+    # Not drawn: function application, the comma between indices, and a choice among variants.
+    assert not missing - set("\u2061\u2063\ufe00"), missing

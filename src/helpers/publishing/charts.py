@@ -12,6 +12,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 from . import MIME_TYPE, drawing
+from .keeping import kept
 
 logger = logging.getLogger(__name__)
 
@@ -78,13 +79,7 @@ def _complain(node: chart, message: str) -> None:
 def _kept(app: Sphinx, kind: str, source: str, make: Callable[[], bytes]) -> bytes:
     """Return what `make` returns, from the build's cache where the same was made before."""
     code = Path(drawing.__file__).read_text(encoding="utf-8")
-    key = hashlib.sha256(f"{vl_convert.__version__} {code} {source}".encode()).hexdigest()
-    file = Path(app.doctreedir) / "charts" / f"{key}.{kind}"
-    if not file.exists():
-        made = make()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(made)
-    return file.read_bytes()
+    return kept(app, kind, f"{vl_convert.__version__} {code} {source}", make)
 
 
 def _write_assets(app: Sphinx) -> None:

@@ -1,0 +1,22 @@
+// What every page does by itself, apart from its charts.
+
+// The theme's buttons, which it gives handlers in attributes (see pages.strict).
+const actions = {
+  toggleFullScreen: () =>
+    document.fullscreenElement
+      ? document.exitFullscreen()
+      : document.documentElement.requestFullscreen?.(),
+  "window.print": () => print(),
+};
+document.addEventListener("click", ({ target }) =>
+  actions[target.closest("[data-action]")?.dataset.action]?.(),
+);
+
+// A box that scrolls sideways can be reached, and then scrolled, by the keyboard.
+const boxes = document.querySelectorAll(".math-body, .cell_output .output, div.highlight pre");
+const reach = ({ target }) => {
+  if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+  else target.removeAttribute("tabindex");
+};
+const watch = new ResizeObserver((entries) => entries.forEach(reach));
+boxes.forEach((box) => watch.observe(box));
