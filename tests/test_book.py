@@ -85,11 +85,14 @@ def faults_of_figures(notebook):
 
 
 def longest_number(value):
-    """The most significant digits of any float in a chart's data."""
+    """The most significant digits of any float in a chart's data, also where many are a text."""
     if isinstance(value, dict):
         return max(map(longest_number, value.values()), default=0)
     if isinstance(value, list):
         return max(map(longest_number, value), default=0)
+    if isinstance(value, str) and re.fullmatch(r"[-+\d.e |]+", value):
+        numbers = [part for part in re.split(r"[ |]", value) if re.search(r"[.e]", part)]
+        return max((longest_number(float(number)) for number in numbers), default=0)
     if isinstance(value, float):
         return len(re.sub(r"e.*|[-.]", "", repr(value)).strip("0"))
     return 0
@@ -145,6 +148,7 @@ def test_the_rules_catch_what_they_are_for():
     other["metadata"]["mystnb"]["figure"]["name"] = "fig-nobody-cites-this"
     assert faults_of_figures(notebook)[-1] == "fig-nobody-cites-this is not cited in the text"
     assert longest_number({"a": [{"b": [0.12345, 1.0]}]}) == 5
+    assert longest_number({"a": [{"b": "440 -1.2345e-05|2"}]}) == 5
 
 
 def test_the_contents_name_every_chapter_and_no_other():

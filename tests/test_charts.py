@@ -54,9 +54,15 @@ def test_a_logarithmic_axis_leaves_out_what_it_cannot_show():
 def test_an_error_bar_stays_above_zero_on_a_logarithmic_axis():
     table = POINTS.assign(e=9.0)
     options = {"x": "layer", "y": "q", "error": "e", "description": DESCRIPTION}
-    for log_y, lower in ((False, "datum['q'] - datum['e']"), (True, "max(")):
+    upper = "datum['q'] + datum['e']"
+    for log_y, lower in (
+        (False, "datum['q'] - datum['e']"),
+        (True, f"datum['q'] * datum['q'] / ({upper})"),
+    ):
         bar = charts.curves(measured=table, log_y=log_y, **options).to_dict()["layer"][0]
-        assert bar["transform"][0]["calculate"].startswith(lower)
+        assert {step["as"]: step["calculate"] for step in bar["transform"]} == {
+            "lower": lower, "upper": upper
+        }  # fmt: skip
 
 
 def test_more_series_than_colors_are_refused():
@@ -77,8 +83,11 @@ def test_violins_have_a_row_for_each_panel():
     chart = charts.violins(spreads(), panel="sigma", label="σ = {}", description=DESCRIPTION)
     spec = chart.to_dict()
     assert [row["title"] for row in spec["vconcat"]] == ["σ = 0.1", "σ = 0.2", "σ = 0.3"]
-    # A violin is one row: its reach, and half its width at every bin, the widest 0.44.
-    assert data(chart)[0] == {"position": 1, "reach": 1.5, "half": [0.22, 0.44, 0.22]}
+    # A row of violins is one of data: what each reaches, and half its width at every bin, the
+    # widest 440 thousandths.
+    assert data(chart)[0] == {
+        "position": "1 2", "reach": "1.5 1.5", "half": "220 440 220|220 440 220"
+    }  # fmt: skip
 
 
 def test_the_slider_steps_through_every_value_and_no_other():
@@ -89,13 +98,105 @@ def test_the_slider_steps_through_every_value_and_no_other():
     assert (bind["input"], bind["min"], bind["max"], bind["step"]) == ("range", 0.1, 0.3, 0.1)
 
 
-def test_a_slider_wants_an_even_grid_and_a_start_on_it():
-    with pytest.raises(ValueError, match="not evenly spaced"):
-        charts.slider(profiles((0.1, 0.2, 0.4)), start=0.1, description=DESCRIPTION)
-    with pytest.raises(ValueError, match=r"start is 0\.15; expected a value of 'sigma'"):
-        charts.curve_slider(
-            profiles(), x="position", y="measured", start=0.15, description=DESCRIPTION
-        )
+SIGMAS = (0.01, 0.03162, 0.1, 0.3162, 1.0)
+
+
+def test_a_logarithmic_slider_steps_evenly_through_the_exponents():
+    chart = charts.slider(
+        profiles(SIGMAS), start=0.3, log=True, play="at once", description=DESCRIPTION
+    )
+    spec = chart.to_dict()
+    (parameter,) = spec["params"]
+    bind = parameter["bind"]
+    assert parameter["name"] == "log10_sigma" and parameter["value"] == -0.5  # the nearest
+    assert (bind["min"], bind["max"], bind["step"]) == (-2.0, 0.0, 0.5)
+    assert spec["usermeta"]["controls"] == {
+        "log10_sigma": {"label": "σ", "log": True, "play": "at once"}
+    }
+    rows = [row for row in data(chart) if row]
+    assert [row["log10_sigma"] for row in rows] == 2 * [-2.0, -1.5, -1.0, -0.5, 0.0]
+    assert rows[0]["predicted"] == "0.01 0.01"
+
+
+def test_a_rounded_step_still_reaches_the_last_value():
+    sevenths = [step / 6 for step in range(7)]
+    bind = charts.slider(profiles(sevenths), start=0.5, description=DESCRIPTION)
+    bind = bind.to_dict()["params"][0]["bind"]
+    assert bind["min"] + 6 * bind["step"] <= bind["max"] < bind["min"] + 7 * bind["step"]
+
+
+def with_menu(table):
+    return pd.concat([table.assign(activation=name) for name in ("tanh", "relu")])
+
+
+def test_menus_and_marks():
+    chart = charts.slider(
+        with_menu(profiles(SIGMAS)),
+        with_menu(spreads(SIGMAS)),
+        start=0.1,
+        log=True,
+        menus={"activation": "activation"},
+        chosen={"activation": "relu"},
+        marks={"1/√n": 0.1, "He": lambda activation: 0.1414 if activation == "relu" else None},
+        description=DESCRIPTION,
+    )
+    spec = chart.to_dict()
+    menu = spec["params"][1]
+    assert (menu["name"], menu["value"]) == ("menu_activation", "relu")
+    assert menu["bind"]["options"] == ["tanh", "relu"]
+    assert spec["usermeta"]["controls"]["log10_sigma"]["marks"] == [
+        ["1/√n", 0.1],
+        ["He", 0.1414, {"menu_activation": "relu"}],
+    ]
+
+
+def test_a_curve_for_each_color_at_the_readers_value():
+    table = pd.concat([profiles().assign(scheme=name) for name in ("he", "glorot")])
+    options = {"x": "position", "start": 0.2, "log_y": True, "description": DESCRIPTION}
+    chart = charts.curve_slider(
+        table, table.rename(columns={"measured": "y", "predicted": "p"}).assign(predicted=2.0),
+        y="predicted", color="scheme", **options,
+    )  # fmt: skip
+    lines, points = chart.to_dict()["layer"]
+    assert (lines["mark"]["type"], points["mark"]["type"]) == ("line", "point")
+    assert lines["encoding"]["color"]["scale"]["domain"] == ["he", "glorot"]
+    # The axis stays while the reader moves: it has room for all that will be seen.
+    assert lines["encoding"]["y"]["scale"]["domain"] == [0.1, 2.0]
+    assert all("filter" in layer["transform"][0] for layer in (lines, points))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sigmas": (0.1, 0.2, 0.4)}, "not evenly spaced"),
+        ({"start": 0.15}, r"start is 0\.15; expected a value of 'sigma'"),
+        ({"start": "he"}, "start is 'he'; expected a value"),
+        ({"log": True}, "not evenly spaced in log10.*numpy.geomspace"),
+        ({"sigmas": (0.0, 0.1, 0.2), "log": True}, r"'sigma' is 0\.0; .* log=False"),
+        ({"marks": {"He": 0.9}}, r"'He' is at 0\.9; the slider runs from 0\.1 to 0\.3"),
+        ({"play": "fast"}, "play is 'fast'; expected True"),
+        ({"menus": {"depths": "layers"}}, "Unknown column of the table 'depths'"),
+        ({"chosen": {"panel": "forward"}}, "Unknown menu 'panel'"),
+        ({"parameter": "n·σ²"}, "cannot name a control; rename it"),
+        ({"spreads": spreads((0.1, 0.2))}, r"spreads has no row for sigma = 0\.3"),
+    ],
+)
+def test_a_slider_refuses_what_would_leave_a_reader_stuck(change, message):
+    options = {"start": 0.2, "sigmas": (0.1, 0.2, 0.3), "spreads": None} | change
+    table = profiles(options.pop("sigmas")).rename(
+        columns={"sigma": change.get("parameter", "sigma")}
+    )
+    with pytest.raises(ValueError, match=message):
+        charts.slider(table, description=DESCRIPTION, **options)
+
+
+def test_every_combination_of_the_menus_must_be_there():
+    table = with_menu(profiles())
+    table = table[(table["activation"] == "tanh") | (table["sigma"] < 0.25)]
+    with pytest.raises(
+        ValueError, match=r"'forward' has no row for sigma = 0\.3, activation = 'relu'"
+    ):
+        charts.slider(table, start=0.2, menus={"activation": "activation"}, description=DESCRIPTION)
 
 
 def test_a_matrix_is_centered_at_zero():

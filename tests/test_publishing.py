@@ -116,12 +116,27 @@ def test_the_static_picture_is_the_same_every_time_and_keeps_its_labels():
     assert all(name.startswith("c") and "-" in name for name in ids)
 
 
-def test_the_number_of_controls_that_room_is_kept_for():
-    assert drawing.bound_inputs({}) == 0
-    assert drawing.bound_inputs(chart()) == 1
-    both = {"params": [{"bind": {"a": {"input": "range"}, "b": {"input": "range"}}}]}
-    assert drawing.bound_inputs(both) == 2
-    assert drawing.bound_inputs({"params": [{"bind": "scales"}]}) == 0
+def rows(*inputs: dict, phone: bool = False, **told: dict) -> int:
+    params = [{"name": f"p{i}", "bind": bind} for i, bind in enumerate(inputs)]
+    spec = {"params": params, "usermeta": {"controls": told}}
+    return drawing.control_rows(spec, 300, phone)
+
+
+def test_the_rows_of_controls_that_room_is_kept_for():
+    slider, menu = {"input": "range", "min": -2, "max": 0}, {"input": "select"}
+    assert drawing.control_rows({}, 300, False) == 0
+    assert drawing.control_rows({"params": [{"name": "z", "bind": "scales"}]}, 300, False) == 0
+    assert rows(slider) == 2
+    assert rows({"a": slider, "b": slider}) == 4
+    assert (rows(slider, menu, menu), rows(slider, menu, menu, phone=True)) == (3, 4)
+    for marks, more in (
+        ([["a", 0.02], ["b", 0.5]], 1),
+        ([["close", 0.1], ["closer", 0.11]], 2),
+        # Marks of different menus are never seen together.
+        ([["close", 0.1, {"m": 1}], ["closer", 0.11, {"m": 2}]], 1),
+        ([["always", 0.1], ["close", 0.1, {"m": 1}], ["closer", 0.11, {"m": 2}]], 2),
+    ):
+        assert rows(slider, p0={"log": True, "marks": marks}) == 2 + more
 
 
 def test_on_a_phone_panels_stand_one_above_the_other():

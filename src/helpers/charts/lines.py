@@ -42,9 +42,9 @@ def curves(
     each, in order of first appearance) and ``panel`` (small charts side by side). ``error`` names
     a column of ``measured``: a bar reaches that far above and below. ``low`` and ``high`` name
     columns that bound a band. ``rules`` draws labeled vertical lines at these ``x``.
-    On a logarithmic axis values at or below zero are left out, and an error bar ends at a
-    hundredth of its value. Raises ValueError without a table, and for more colors than can be told
-    apart.
+    On a logarithmic axis values at or below zero are left out, and an error bar reaches as far
+    down as it does up, from y² / (y + error) to y + error: for a small error y - error, and never
+    below zero. Raises ValueError without a table, and for more colors than can be told apart.
     """
     tables = [table for table in (predicted, measured) if table is not None]
     if not tables:
@@ -93,16 +93,11 @@ def curves(
                 continue
             if error:
                 edge = alt.Y("lower:Q", title=y_title or y, scale=scale_of(log_y))
+                lower, upper = (f"datum['{y}'] {sign} datum['{error}']" for sign in "-+")
+                if log_y:
+                    lower = f"datum['{y}'] * datum['{y}'] / ({upper})"
                 layers.append(
-                    base.transform_calculate(
-                        # A bar that would reach zero has no lower end on a logarithmic axis.
-                        lower=(
-                            f"max(datum['{y}'] - datum['{error}'], datum['{y}'] / 100)"
-                            if log_y
-                            else f"datum['{y}'] - datum['{error}']"
-                        ),
-                        upper=f"datum['{y}'] + datum['{error}']",
-                    )
+                    base.transform_calculate(lower=lower, upper=upper)
                     .mark_rule(strokeWidth=1.5)
                     .encode(y=edge, y2="upper:Q")
                 )

@@ -4,7 +4,7 @@ import altair as alt
 import pandas as pd
 
 from helpers.charts.theme import PALETTE, WIDTH, domain_of
-from helpers.tables import significant
+from helpers.tables import joined, significant
 
 
 def violins(
@@ -86,26 +86,48 @@ def matrix(
 
 
 def violin_rows(table: pd.DataFrame, *by: str) -> pd.DataFrame:
-    """A violin a row: its position, its reach, and half its width at every bin."""
+    """The violins that agree in ``by`` in one row, as texts that `violin_marks` takes apart.
+
+    ``position`` and ``reach`` are numbers between spaces, one for each violin; ``half`` is half
+    its width at every bin, in thousandths of the distance between two, and a bar between violins.
+    """
     rows = []
-    for key, one in table.groupby([*by, "position"], sort=False):
-        peak = one["density"].max() or 1.0
-        reach = one["center"].max() + one["width"].iloc[0] / 2
-        half = significant([0.44 * d / peak for d in one["density"]], digits=2, floor=1e-3)
-        rows.append(dict(zip([*by, "position"], key)) | {"reach": reach, "half": half})
-    return significant(pd.DataFrame(rows))
+    groups = table.groupby(list(by), sort=False) if by else [((), table)]
+    for key, group in groups:
+        violins = []
+        for position, one in group.groupby("position", sort=False):
+            peak = one["density"].max() or 1.0
+            half = " ".join(f"{440 * density / peak:.0f}" for density in one["density"])
+            reach = one["center"].max() + one["width"].iloc[0] / 2
+            violins.append({"position": position, "reach": reach, "half": half})
+        violins = pd.DataFrame(violins)
+        rows.append(
+            dict(zip(by, key))
+            | {column: joined(significant(violins[column])) for column in ("position", "reach")}
+            | {"half": "|".join(violins["half"])}
+        )
+    return pd.DataFrame(rows)
 
 
 def violin_marks(chart: alt.Chart, color: str, x_title: str, y_title: str) -> alt.Chart:
     return (
-        chart.transform_calculate(bin="sequence(length(datum.half))", bins="length(datum.half)")
-        .transform_flatten(["half", "bin"])
+        # New names at every step: Vega would take new rows for changed ones, and complain.
+        chart.transform_calculate(
+            positions="split(datum.position, ' ')",
+            reaches="split(datum.reach, ' ')",
+            halves="split(datum.half, '|')",
+        )
+        .transform_flatten(["positions", "reaches", "halves"], as_=["place", "reach", "violin"])
+        .transform_calculate(parts="split(datum.violin, ' ')", bins="length(datum.parts)")
+        .transform_calculate(numbers="sequence(datum.bins)")
+        .transform_flatten(["parts", "numbers"], as_=["part", "bin"])
+        .transform_calculate(half="datum.part / 1000", middle="toNumber(datum.place)")
+        .transform_filter("datum.half > 0")
         .transform_calculate(
             value="datum.reach * ((2 * datum.bin + 1) / datum.bins - 1)",
-            left="datum.position - datum.half",
-            right="datum.position + datum.half",
+            left="datum.middle - datum.half",
+            right="datum.middle + datum.half",
         )
-        .transform_filter("datum.half > 0")
         .mark_area(orient="horizontal", color=color, opacity=0.75, stroke=color, strokeWidth=1)
         .encode(
             x=alt.X(
@@ -116,6 +138,6 @@ def violin_marks(chart: alt.Chart, color: str, x_title: str, y_title: str) -> al
             ),
             x2="right:Q",
             y=alt.Y("value:Q", title=y_title, axis=alt.Axis(tickCount=5)),
-            detail="position:N",
+            detail="middle:N",
         )
     )

@@ -1,11 +1,49 @@
-"""Figures with a range input that works without a kernel: the whole grid lies in the figure."""
+"""Figures with a range input that works without a kernel: the whole grid lies in the figure.
+
+What both functions take for their controls:
+
+``parameter``
+    The column whose evenly spaced values the range input steps through; ``name`` is what readers
+    see, ``start`` where it stands at first. With ``log`` the values are evenly spaced in log10
+    (``numpy.geomspace``; 41 from 0.01 to 1 contain 0.1 and nearly √2/10), and ``start`` is the
+    nearest of them.
+``marks``
+    Values that theory names, ``{"1/√n": 0.1, "He": 0.1414}``: buttons under the slider that set it
+    to the nearest of its values. Keep labels short; equal values get one label. A value may
+    be a function of the menus' columns by name that returns a number, or None for no mark:
+    ``{"He": lambda width, **_: math.sqrt(2 / width)}``.
+``menus``
+    Further columns to choose in, with the title of each, ``{"activation": "activation",
+    "depth": "layers"}``. Every table holds every combination of their values and the parameter's.
+    Menus list values in order of first appearance; the first is chosen, or what ``chosen`` says,
+    ``{"activation": "relu"}``.
+``play``
+    True offers a button that runs through all values and back. ``"at once"`` also starts by
+    itself, again and again, for readers who have not asked for less motion.
+"""
+
+from collections.abc import Mapping
 
 import altair as alt
 import pandas as pd
 
+from helpers.charts.choosing import Choice, Mark
 from helpers.charts.shapes import violin_marks, violin_rows
-from helpers.charts.theme import GREY, INK, PALETTE, WIDTH, axis_of, domain_of, rule, scale_of
-from helpers.tables import nested, significant
+from helpers.charts.theme import (
+    GREY,
+    INK,
+    PALETTE,
+    SHAPES,
+    WIDTH,
+    axis_of,
+    colors_of,
+    domain_of,
+    in_one_row,
+    rule,
+    scale_of,
+    unpacked,
+)
+from helpers.tables import packed
 
 
 def slider(
@@ -16,7 +54,13 @@ def slider(
     start: float,
     description: str,
     name: str = "σ",
+    log: bool = False,
+    marks: Mapping[str, Mark] | None = None,
+    menus: Mapping[str, str] | None = None,
+    chosen: Mapping[str, object] | None = None,
+    play: bool | str = False,
     x_title: str = "hidden layer",
+    y_title: str = "relative second moment",
     spread_title: str = "activation",
     level: float | None = 1.0,
     limits: tuple[float, float] = (1e-6, 1e6),
@@ -24,40 +68,55 @@ def slider(
 ) -> alt.VConcatChart:
     """What flows forward and backward, for the value of a parameter that the reader moves.
 
-    The values of ``parameter`` are evenly spaced; the slider steps through them, without a kernel.
-    ``profiles`` holds ``parameter``, ``panel`` (title of one of the charts side by side),
-    ``position`` (the layer's number), ``predicted`` and ``measured``. ``spreads``, drawn above
-    them as violins, holds ``parameter``, ``position``, ``center``, ``width`` and ``density``.
-    ``level`` is marked across the lower charts, ``limits`` their vertical range.
+    The controls (``parameter`` to ``play``) are described at the top of this module.
+    ``profiles`` holds ``parameter``, the menus' columns, ``panel`` (title of one of the charts side
+    by side), ``position`` (the layer's number), ``predicted`` and ``measured``. ``spreads``, drawn
+    above them as violins, holds ``parameter``, the menus' columns, ``position``, ``center``,
+    ``width`` and ``density``. ``level`` is marked across the lower charts, ``limits`` their
+    vertical range. Raises ValueError where a table lacks a combination.
     """
-    chosen, here = _chooser(profiles[parameter], parameter, name, start)
-    log = alt.Scale(type="log", domain=list(limits))
+    choice = Choice(
+        profiles,
+        parameter=parameter,
+        name=name,
+        start=start,
+        log=log,
+        marks=marks,
+        menus=menus,
+        chosen=chosen,
+        play=play,
+    )
+    scale = alt.Scale(type="log", domain=list(limits))
     panels = domain_of(profiles["panel"])
     each = (WIDTH - 80 * len(panels)) // len(panels) if len(panels) > 1 else WIDTH - 70
+    values = ["position", "predicted", "measured"]
     charts = []
     for number, panel in enumerate(panels):
-        rows = nested(profiles[profiles["panel"] == panel].drop(columns="panel"), [parameter])
-        base = (
-            alt.Chart(rows)
-            .transform_filter(here)
-            .transform_flatten(["position", "predicted", "measured"])
-            .encode(
-                x=alt.X(
-                    "position:Q",
-                    title=x_title,
-                    scale=scale_of(False, padding=10),
-                    axis=axis_of(profiles["position"], False),
-                )
+        one = choice.rows(profiles[profiles["panel"] == panel], f"The panel {panel!r}")
+        one = one[[*choice.by, *values]]
+        one[values[1:]] = one[values[1:]].where(one[values[1:]] > 0)  # the axis is logarithmic
+        base = choice.chosen_rows(alt.Chart(packed(one, choice.by, floor=0.0)))
+        base = unpacked(base, *values).encode(
+            x=alt.X(
+                "position:Q",
+                title=x_title,
+                scale=scale_of(False, padding=10, column=profiles["position"]),
+                axis=axis_of(profiles["position"], False),
             )
         )
-        y_axis = axis_of(pd.Series(limits), True)
-        y_title = "relative second moment" if number == 0 else ""
+        axis = axis_of(pd.Series(limits), True)
+        title = y_title if number == 0 else ""
         layers = [
             base.mark_line(color=INK, clip=True, strokeWidth=2).encode(
-                y=alt.Y("predicted:Q", title=y_title, scale=log, axis=y_axis)
+                y=alt.Y("predicted:Q", title=title, scale=scale, axis=axis)
             ),
             base.mark_point(color=PALETTE[0], clip=True, size=75).encode(
-                y=alt.Y("measured:Q", title=y_title, scale=log, axis=y_axis)
+                y=alt.Y("measured:Q", title=title, scale=scale, axis=axis),
+                tooltip=[
+                    alt.Tooltip("position:Q", title=x_title),
+                    alt.Tooltip("predicted:Q", format=".3~g"),
+                    alt.Tooltip("measured:Q", format=".3~g"),
+                ],
             ),
         ]
         if level is not None:
@@ -65,25 +124,24 @@ def slider(
                 0,
                 alt.Chart()
                 .mark_rule(color=GREY, strokeDash=[4, 4])
-                .encode(y=alt.datum(level, type="quantitative", scale=log)),
+                .encode(y=alt.datum(level, type="quantitative", scale=scale)),
             )
         charts.append(alt.layer(*layers).properties(width=each, height=height, title=panel))
     rows = [alt.hconcat(*charts)]
     if spreads is not None:
+        shapes = violin_rows(choice.rows(spreads, "The table of spreads"), *choice.by)
         rows.insert(
             0,
             violin_marks(
-                alt.Chart(violin_rows(spreads, parameter)).transform_filter(here),
-                PALETTE[0],
-                x_title,
-                spread_title,
+                choice.chosen_rows(alt.Chart(shapes)), PALETTE[0], x_title, spread_title
             ).properties(width=WIDTH - 70, height=170),
         )
-    return alt.vconcat(*rows).add_params(chosen).properties(description=description)
+    return choice.offer(alt.vconcat(*rows), description=description)
 
 
 def curve_slider(
     table: pd.DataFrame,
+    measured: pd.DataFrame | None = None,
     *,
     x: str,
     y: str,
@@ -91,69 +149,97 @@ def curve_slider(
     description: str,
     parameter: str = "sigma",
     name: str = "σ",
+    log: bool = False,
+    marks: Mapping[str, Mark] | None = None,
+    menus: Mapping[str, str] | None = None,
+    chosen: Mapping[str, object] | None = None,
+    play: bool | str = False,
+    color: str | None = None,
     x_title: str | None = None,
     y_title: str | None = None,
+    color_title: str | None = None,
     log_y: bool = False,
+    limits: tuple[float, float] | None = None,
     rules: dict[str, float] | None = None,
     height: int = 280,
 ) -> alt.LayerChart:
     """One curve for every value of a parameter; the reader's value stands out from the others.
 
-    ``table`` holds ``parameter`` (evenly spaced values), ``x`` and ``y``. ``rules`` draws labeled
-    horizontal lines.
+    The controls (``parameter`` to ``play``) are described at the top of this module.
+    ``table`` holds ``parameter``, the menus' columns, ``x`` and ``y``, and, where given, ``color``:
+    then there is a curve for each color, at the reader's value alone. ``measured`` holds the same
+    columns: marks over the curves, at the reader's value. ``limits`` is the vertical range, or else
+    all values find room, so that the axis stays while the reader moves. ``rules`` draws labeled
+    horizontal lines. On a logarithmic axis values at or below zero are left out. Raises ValueError
+    where a table lacks a combination.
     """
-    chosen, here = _chooser(table[parameter], parameter, name, start)
-    kept = table[[parameter, x, y]]
-    rows = nested(kept[kept[y] > 0] if log_y else kept, [parameter])
-    base = (
-        alt.Chart(rows)
-        .transform_flatten([x, y])
-        .encode(
+    choice = Choice(
+        table,
+        parameter=parameter,
+        name=name,
+        start=start,
+        log=log,
+        marks=marks,
+        menus=menus,
+        chosen=chosen,
+        play=play,
+    )
+    everything = table if measured is None else pd.concat([table, measured])
+    heights = pd.Series(limits) if limits else everything[y]
+    scale = scale_of(log_y, column=heights, padding=0 if limits else None)
+    colors = {}
+    if color:
+        colors["color"] = alt.Color(
+            color, type="nominal", title=color_title or color, scale=colors_of(everything[color])
+        )
+    x_title, y_title = x_title or x, y_title or y
+
+    def draw(rows: pd.DataFrame, keep, what: str) -> alt.Chart:
+        by = [*choice.by, color] if color else choice.by
+        rows = choice.rows(rows, what)[[*by, x, y]]
+        # What is tiny is no rounding error of zero where the axis is logarithmic.
+        rounding = {"floor": 0.0} if log_y else {}
+        rows = rows[rows[y] > 0] if log_y else rows
+        return unpacked(keep(alt.Chart(packed(rows, by, **rounding))), x, y).encode(
             x=alt.X(
                 x,
                 type="quantitative",
-                title=x_title or x,
-                scale=scale_of(False, padding=4),
-                axis=axis_of(table[x], False),
+                title=x_title,
+                scale=scale_of(False, padding=4, column=everything[x]),
+                axis=axis_of(everything[x], False),
             ),
             y=alt.Y(
-                y,
-                type="quantitative",
-                title=y_title or y,
-                scale=scale_of(log_y),
-                axis=axis_of(table[y], log_y),
+                y, type="quantitative", title=y_title, scale=scale, axis=axis_of(heights, log_y)
             ),
-            detail=alt.Detail(parameter, type="quantitative"),
+            detail=alt.Detail(choice.column, type="quantitative"),
+            **colors,
         )
-    )
-    layers = [
-        base.mark_line(color=GREY, opacity=0.25, strokeWidth=1),
-        base.transform_filter(here).mark_line(color=PALETTE[0], strokeWidth=3),
-        *[rule(label, value, axis="y") for label, value in (rules or {}).items()],
-    ]
-    return (
-        alt.layer(*layers)
-        .add_params(chosen)
-        .properties(width=WIDTH - 60, height=height, description=description)
-    )
 
-
-def _chooser(
-    column: pd.Series, parameter: str, name: str, start: float
-) -> tuple[alt.Parameter, str]:
-    """A range input through the values of a column, and the test that a row has the chosen one."""
-    grid = sorted(column.unique().tolist())
-    steps = [b - a for a, b in zip(grid, grid[1:])]
-    if not steps or max(steps) - min(steps) > 0.01 * min(steps):
-        raise ValueError(
-            f"The values of {parameter!r} are not evenly spaced ({grid[:3]} …), and a slider steps "
-            "evenly. Space them with torch.linspace or range."
-        )
-    step = (grid[-1] - grid[0]) / len(steps)
-    if not any(abs(start - value) < step / 100 for value in grid):
-        raise ValueError(f"start is {start!r}; expected a value of {parameter!r}, one of {grid}.")
-    bind = alt.binding_range(
-        min=significant(grid[0]), max=significant(grid[-1]), step=significant(step), name=f"{name} "
+    tips = [alt.Tooltip(x, type="quantitative", title=x_title, format=".4~g")]
+    tips += [alt.Tooltip(y, type="quantitative", title=y_title, format=".3~g")]
+    tips += [alt.Tooltip(color, type="nominal", title=color_title or color)] if color else []
+    layers = []
+    if not color:
+        others = draw(table, choice.menu_rows, "The table")
+        layers.append(others.mark_line(color=GREY, opacity=0.25, strokeWidth=1, clip=True))
+    one = draw(table, choice.chosen_rows, "The table")
+    paint = {} if color else {"color": PALETTE[0]}
+    layers.append(one.mark_line(strokeWidth=2 if color else 3, clip=True, **paint))
+    if measured is None:
+        # Nothing to see, but a pointer over the curve finds its numbers.
+        layers.append(one.mark_point(opacity=0, size=150, clip=True).encode(tooltip=tips))
+    else:
+        points = draw(measured, choice.chosen_rows, "The table of measurements")
+        points = points.mark_point(clip=True, **({} if color else {"color": INK}))
+        if color:
+            shapes = alt.Scale(
+                domain=domain_of(everything[color]), range=SHAPES[: everything[color].nunique()]
+            )
+            shape = alt.Shape(color, type="nominal", title=color_title or color, scale=shapes)
+            points = points.encode(shape=shape)
+        layers.append(points.encode(tooltip=tips))
+    layers += [rule(label, value, axis="y") for label, value in (rules or {}).items()]
+    chart = choice.offer(
+        alt.layer(*layers), width=WIDTH - 60, height=height, description=description
     )
-    chosen = alt.param(name=parameter, value=start, bind=bind)
-    return chosen, f"abs(datum['{parameter}'] - {parameter}) < {significant(step / 2.1)}"
+    return in_one_row(chart, domain_of(everything[color])) if color else chart

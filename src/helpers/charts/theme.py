@@ -66,9 +66,18 @@ def theme() -> alt.theme.ThemeConfig:
 alt.renderers.enable("first-weights")
 
 
-def scale_of(log: bool, padding: float | None = None) -> alt.Scale:
-    """A linear scale that need not start at zero, or a logarithmic one; ``padding`` in pixels."""
+def scale_of(log: bool, padding: float | None = None, column: pd.Series | None = None) -> alt.Scale:
+    """A linear scale that need not start at zero, or a logarithmic one; ``padding`` in pixels.
+
+    It spans what is drawn, or the whole of ``column``: then what a reader selects leaves it as it
+    is, and nothing that stands still is drawn again.
+    """
     options = {} if padding is None else {"padding": padding, "nice": False}
+    if column is not None:
+        finite = column[column.abs() < math.inf]
+        finite = finite[finite > 0] if log else finite
+        options["domain"] = significant([finite.min().item(), finite.max().item()], floor=0.0)
+        options.setdefault("nice", True)
     return alt.Scale(type="log", **options) if log else alt.Scale(zero=False, **options)
 
 
@@ -107,6 +116,18 @@ def in_one_row(chart: alt.TopLevelMixin, labels: list) -> alt.TopLevelMixin:
     """Keep a short legend on one line; the theme breaks a long one after three entries."""
     short = sum(3 + len(str(label)) for label in labels) <= 48
     return chart.configure_legend(columns=0) if short else chart
+
+
+def unpacked(chart: alt.Chart, *columns: str) -> alt.Chart:
+    """Take apart in the chart what `tables.packed` joined: a row for each number again.
+
+    Filter before: what a reader does not see need not be taken apart.
+    """
+    # Under other names: Vega would take new rows for changed ones, and complain.
+    split = {f"split {column}": f"split(datum['{column}'], ' ')" for column in columns}
+    numbers = {column: f"toNumber(datum['{column}'])" for column in columns}
+    chart = chart.transform_calculate(**split)
+    return chart.transform_flatten(list(split), as_=list(columns)).transform_calculate(**numbers)
 
 
 def rule(label: str, value: float, axis: str = "x") -> alt.LayerChart:

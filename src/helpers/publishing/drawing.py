@@ -8,7 +8,9 @@ not shrunk but laid out anew: panels that stood side by side stand one above the
 
 import hashlib
 import json
+import math
 import re
+from collections import defaultdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -82,18 +84,62 @@ def static_pdf(spec: Spec) -> bytes:
     return vl_convert.vegalite_to_pdf(spec, vl_version=VEGA_LITE, allowed_base_urls=[])
 
 
-def bound_inputs(spec: Spec) -> int:
-    """Count the sliders and menus that Vega will make for `spec`."""
-    binds = [param.get("bind") for param in spec.get("params", [])]
-    binds = [bind for bind in binds if isinstance(bind, dict)]
-    return sum(1 if "input" in bind else len(bind) for bind in binds)
+def bound_inputs(spec: Spec) -> list[tuple[str, Spec]]:
+    """Return the name and the binding of every slider and menu that Vega will make for `spec`."""
+    inputs = []
+    for param in spec.get("params", []):
+        bind = param.get("bind")
+        if isinstance(bind, dict):
+            inputs += [(param["name"], bind)] if "input" in bind else bind.items()
+    return inputs
+
+
+def control_rows(spec: Spec, track: int, phone: bool) -> int:
+    """Count the rows that `charts.js` fills with the controls of `spec`, each 44 pixels high.
+
+    A slider takes two, and more for its marks on a `track` so many pixels long; menus stand in one
+    row, or on a phone one above the other.
+    """
+    said = spec.get("usermeta", {}).get("controls", {})
+    inputs = bound_inputs(spec)
+    sliders = [(name, bind) for name, bind in inputs if bind["input"] == "range"]
+    menus = len(inputs) - len(sliders)
+    rows = menus if phone else min(menus, 1)
+    for name, bind in sliders:
+        control = said.get(name, {})
+        unit = math.log10 if control.get("log") else float
+        sets = defaultdict(list)  # what the menus say -> the marks that stand together
+        fixed = [mark[:2] for mark in control.get("marks", []) if len(mark) == 2]
+        for label, value, menu in (mark for mark in control.get("marks", []) if len(mark) == 3):
+            sets[json.dumps(menu)].append([label, value])
+        reach = bind["max"] - bind["min"]
+        rows += 2 + max(
+            _rows_of_marks(
+                [(label, track * (unit(value) - bind["min"]) / reach) for label, value in marks],
+                track,
+            )
+            for marks in ([*fixed, *some] for some in sets.values() or [[]])
+        )
+    return rows
+
+
+def _rows_of_marks(marks: list[tuple[str, float]], track: int) -> int:
+    """Rows that labels, centered at their places in pixels, take so that no two overlap."""
+    ends: list[float] = []
+    for label, place in sorted(marks, key=lambda mark: mark[1]):
+        width = max(44, 16 + 8.5 * len(label))  # as in charts.css, with some air
+        left = min(max(place - width / 2, 0), track - width)
+        row = next((row for row, end in enumerate(ends) if end <= left), len(ends))
+        ends[row : row + 1] = [left + width]
+    return len(ends)
 
 
 def chart_html(spec: Spec) -> str:
     """Return the HTML of one chart: room for its controls, its pictures, its specification."""
     layouts = {"wide": spec, "narrow": narrow(spec)}
     pictures = {name: static_svg(layout) for name, layout in layouts.items()}
-    style = f"--controls:{bound_inputs(spec)}"
+    style = f"--wide-controls:{control_rows(spec, 500, phone=False)}"
+    style += f";--narrow-controls:{control_rows(spec, 300, phone=True)}"
     for name, svg in pictures.items():
         for side in ("width", "height"):
             size = re.search(rf' {side}="([0-9.]+)"', svg)[1]
