@@ -41,8 +41,8 @@ class Choice:
         play: bool | str = False,
     ):
         menus, chosen = dict(menus or {}), dict(chosen or {})
-        if play not in (True, False, "at once"):
-            raise ValueError(f"play is {play!r}; expected True, False or 'at once'.")
+        if play not in (True, False, "at once", "onward"):
+            raise ValueError(f"play is {play!r}; expected True, False, 'at once' or 'onward'.")
         for column in (parameter, *menus):
             checks.known("column of the table", column, table.columns)
             if not (column.isascii() and column.isidentifier()):

@@ -109,7 +109,19 @@ def violin_rows(table: pd.DataFrame, *by: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def violin_marks(chart: alt.Chart, color: str, x_title: str, y_title: str) -> alt.Chart:
+def violin_marks(
+    chart: alt.Chart,
+    color: str,
+    x_title: str,
+    y_title: str,
+    *,
+    grown: str = "",
+    stretched: str = "",
+) -> alt.Chart:
+    """Violins from `violin_rows`. Two expressions of Vega's, of ``datum.place``, may say which part
+    of its width a violin has ``grown`` to, and by what its values are ``stretched``."""
+    half = "datum.part / 1000" + (f" * {grown}" if grown else "")
+    reach = "datum.reach" + (f" * {stretched}" if stretched else "")
     return (
         # New names at every step: Vega would take new rows for changed ones, and complain.
         chart.transform_calculate(
@@ -121,10 +133,12 @@ def violin_marks(chart: alt.Chart, color: str, x_title: str, y_title: str) -> al
         .transform_calculate(parts="split(datum.violin, ' ')", bins="length(datum.parts)")
         .transform_calculate(numbers="sequence(datum.bins)")
         .transform_flatten(["parts", "numbers"], as_=["part", "bin"])
-        .transform_calculate(half="datum.part / 1000", middle="toNumber(datum.place)")
+        .transform_calculate(
+            half=f"{half} * {grown}" if grown else half, middle="toNumber(datum.place)"
+        )
         .transform_filter("datum.half > 0")
         .transform_calculate(
-            value="datum.reach * ((2 * datum.bin + 1) / datum.bins - 1)",
+            value=f"{reach} * ((2 * datum.bin + 1) / datum.bins - 1)",
             left="datum.middle - datum.half",
             right="datum.middle + datum.half",
         )

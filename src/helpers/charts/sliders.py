@@ -19,7 +19,8 @@ What both functions take for their controls:
     ``{"activation": "relu"}``.
 ``play``
     True offers a button that runs through all values and back. ``"at once"`` also starts by
-    itself, again and again, for readers who have not asked for less motion.
+    itself, again and again, for readers who have not asked for less motion; so does
+    ``"onward"``, from the first value to the last and never back.
 """
 
 from collections.abc import Mapping

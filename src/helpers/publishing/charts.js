@@ -78,10 +78,11 @@ class Slider {
 }
 
 // Runs through a slider's values and back: to its start once, or, if by itself, until stopped.
+// Onward, it runs from the first value to the last again and again.
 // Stands still while the chart is out of sight.
 class Player {
-  constructor(chart, slider, { forever, waiting }) {
-    Object.assign(this, { slider, forever, waiting, playing: false });
+  constructor(chart, slider, { forever, onward, waiting }) {
+    Object.assign(this, { slider, forever, onward, waiting, playing: false });
     this.button = button("chart-button", "Play", () => (this.playing ? this.stop() : this.start()));
     this.watch = new IntersectionObserver((entries) => {
       this.seen = entries.at(-1).intersectionRatio >= 0.2;
@@ -95,7 +96,7 @@ class Player {
   start() {
     const { last, place } = this.slider;
     Object.assign(this, { waiting: false, playing: true, home: place, turns: 0, due: 0 });
-    this.way = place < last ? 1 : -1;
+    this.way = this.onward || place < last ? 1 : -1;
     this.button.textContent = "Pause";
     this.pace = Math.min(SWEEP / last, LONGEST_STEP);
     requestAnimationFrame((now) => this.tick(now));
@@ -103,11 +104,12 @@ class Player {
   tick(now) {
     if (!this.playing) return;
     if (this.seen && now >= this.due) {
-      const { slider } = this;
-      const place = slider.place + this.way;
+      const { slider, onward } = this;
+      const again = onward && slider.place >= slider.last;
+      const place = again ? 0 : slider.place + this.way;
       slider.go(place);
-      const atEnd = place <= 0 || place >= slider.last;
-      if (atEnd) {
+      const atEnd = (place <= 0 && !onward) || place >= slider.last;
+      if (atEnd && !onward) {
         this.way = place <= 0 ? 1 : -1;
         this.turns += 1;
       }
@@ -202,9 +204,10 @@ const furnish = (chart, made, view, told, before) => {
     const buttons = make("div", "chart-buttons");
     line.append(make("span", "chart-name", label), input, value, buttons);
     if (about.play) {
-      const forever = about.play === "at once";
+      const onward = about.play === "onward";
+      const forever = onward || about.play === "at once";
       const waiting = forever && !lessMotion.matches && !before.size;
-      const player = new Player(chart, slider, { forever, waiting });
+      const player = new Player(chart, slider, { forever, onward, waiting });
       players.push(player);
       buttons.append(player.button);
     }
