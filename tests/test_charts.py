@@ -90,6 +90,20 @@ def test_violins_have_a_row_for_each_panel():
     }  # fmt: skip
 
 
+def test_one_networks_violins_serve_for_all_factors():
+    one = spreads()
+    one = one[one["sigma"] == one["sigma"].iloc[0]]
+    chart = charts.passage(
+        one, {"small": 0.5, "large": 2.0}, limits=(-1, 1), description=DESCRIPTION
+    ).to_dict()
+    assert len(chart["datasets"]) == 1
+    assert [panel["title"]["text"] for panel in chart["hconcat"]] == ["small", "large"]
+    for panel, factor in zip(chart["hconcat"], ("0.5", "2.0")):
+        assert f"pow({factor}, datum.place - 1)" in str(panel["transform"])
+    assert chart["usermeta"]["controls"]["passed"]["play"] == "onward"
+    assert chart["params"][0]["value"] == one["position"].max() and "title" not in chart
+
+
 def test_the_slider_steps_through_every_value_and_no_other():
     chart = charts.slider(profiles(), spreads(), start=0.2, description=DESCRIPTION)
     (parameter,) = chart.to_dict()["params"]
