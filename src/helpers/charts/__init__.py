@@ -7,8 +7,18 @@ measurements are marks on them.
 """
 
 from helpers.charts.lines import curves, training_curves
+from helpers.charts.ranges import ranges
 from helpers.charts.shapes import matrix, violins
 from helpers.charts.sliders import curve_slider, slider
 from helpers.charts.theme import PALETTE
 
-__all__ = ["PALETTE", "curve_slider", "curves", "matrix", "slider", "training_curves", "violins"]
+__all__ = [
+    "PALETTE",
+    "curve_slider",
+    "curves",
+    "matrix",
+    "ranges",
+    "slider",
+    "training_curves",
+    "violins",
+]

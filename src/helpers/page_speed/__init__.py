@@ -1,16 +1,17 @@
 """How light and how fast the pages are, beside a stock Jupyter Book of the same notebooks.
 
 Both books are served by one server on this machine, packed with gzip, and opened in turn by one
-browser, each time with nothing kept from before. Nothing here imports torch until the end, when
-the processor is asked its name.
+browser, each time with nothing kept from before.
 """
 
 import hashlib
+import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -44,11 +45,7 @@ def bench(
     visit's moves, with ``drawn_90`` and ``shown_90``, their 90th percentile. What a page lacks has
     no row. Raises ValueError where the book isn't built, a page is unknown, or a tool is missing.
     """
-    import pandas as pd
-
-    from helpers.benchmarks import processor
-
-    root, start = Path(root), time.perf_counter()
+    root, start, load = Path(root), time.perf_counter(), os.getloadavg()[0]
     built = root / "_build" / "html"
     known = [path.stem for path in stock.notebooks(root) if _page(built, path.stem).exists()]
     plan = _plan(pages, known)
@@ -60,7 +57,10 @@ def bench(
         named = set()
         for page in {page for _, page in plan}:
             named |= serving.packages_in(_page(theirs, page).read_text("utf-8"))
-        versions = {name: serving.version(name, packages) for name in sorted(named)}
+        versions = {
+            name: metadata.version(name) for name in ("jupyter-book", "altair", "playwright")
+        }
+        versions |= {name: serving.version(name, packages) for name in sorted(named)}
         folders = dict(zip(("ours", "stock"), (built, theirs)))
         with serving.Server(folders, packages) as server, visits.browser(server.address) as browser:
             chromium = browser.version
@@ -73,6 +73,10 @@ def bench(
                         address = f"http://{server.address}/{name}/book/{page}.html"
                         found = visits.visit(browser, address, condition, MOVES)
                         measured.setdefault((condition.name, page, book), []).append(found)
+    import pandas as pd
+
+    from helpers.benchmarks import processor  # torch, which no page needs
+
     heaviest = max((page for _, page in plan), key=lambda page: _weight(measured, page))
     provenance = {
         "command": "python -m helpers bench pages --out book/results",
@@ -96,8 +100,12 @@ def bench(
         "processor": processor(),
         "threads": 1,
         "seconds": round(time.perf_counter() - start, 1),
+        # Of other work on this machine, at the start: the times want it near zero.
+        "load": round(load, 1),
         "packages": versions,
-        "unanswered": sorted({u for found in measured.values() for v in found for u in v["failed"]}),
+        "unanswered": sorted(
+            {u for found in measured.values() for v in found for u in v["failed"]}
+        ),
         "heaviest": {"page": heaviest}
         | {
             book: by_file(measured[CONDITIONS[0].name, heaviest, book][0]["files"])
