@@ -6,26 +6,24 @@ browser, each time with nothing kept from before.
 
 import hashlib
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from helpers.page_speed import serving, stock, visits
+from helpers.page_speed.summary import AIMS, BOOKS, Visits, by_file, misses, plain, rows
 from helpers.page_speed.visits import CONDITIONS
 
-BOOKS = ("this book", "stock")
+__all__ = ["AIMS", "bench", "misses", "plain"]
+
 #: The front page and the chapters of the article.
 PAGES = ("intro", "choosing-weights", "linear-regime", "glorot", "relu-and-he")
 #: Where the processor is slowed down, the front page and the heaviest chapter speak for the rest.
 SLOW_PAGES = ("intro", "glorot")
 MOVES = 20
-#: What a page of this book may take at most, on the desktop.
-AIMS = {"kilobytes": 800, "elsewhere": 0, "first_paint": 500, "live": 1000, "drawn": 16}
 
 
 def bench(
@@ -49,57 +47,33 @@ def bench(
     built = root / "_build" / "html"
     known = [path.stem for path in stock.notebooks(root) if _page(built, path.stem).exists()]
     plan = _plan(pages, known)
-    measured: dict[tuple[str, str, str], list[dict]] = {}
+    chosen = sorted({page for _, page in plan})
+    visits.playwright(), visits.chromium()  # or it would be known only when the book is built
     with tempfile.TemporaryDirectory() as folder:
         progress("building the stock book")
-        theirs = stock.build(root, Path(folder))
-        packages = serving.cache_folder()
-        named = set()
-        for page in {page for _, page in plan}:
-            named |= serving.packages_in(_page(theirs, page).read_text("utf-8"))
+        folders = dict(zip(BOOKS, (built, stock.build(root, Path(folder)))))
         versions = {
             name: metadata.version(name) for name in ("jupyter-book", "altair", "playwright")
-        }
-        versions |= {name: serving.version(name, packages) for name in sorted(named)}
-        folders = dict(zip(("ours", "stock"), (built, theirs)))
-        with serving.Server(folders, packages) as server, visits.browser(server.address) as browser:
-            chromium = browser.version
-
-            def see(name: str, page: str, condition: visits.Condition) -> dict:
-                address = f"http://{server.address}/{name}/book/{page}.html"
-                return visits.visit(browser, address, condition, MOVES)
-
-            for name in folders:
-                see(name, plan[0][1], plan[0][0])  # the server's own first time counts for nobody
-            for number in range(rounds):
-                progress(f"round {number + 1} of {rounds}")
-                # Who goes first changes with the round.
-                order = list(zip(BOOKS, folders))[:: 1 if number % 2 == 0 else -1]
-                for condition, page in plan:
-                    for book, name in order:
-                        found = measured.setdefault((condition.name, page, book), [])
-                        found.append(see(name, page, condition))
+        } | _packages(folders[BOOKS[1]], chosen)
+        chromium, measured = _see(folders, plan, rounds, progress)
     import pandas as pd
 
     from helpers.benchmarks import processor  # torch, which no page needs
 
-    heaviest = max((page for _, page in plan), key=lambda page: _weight(measured, page))
+    heaviest = max(chosen, key=lambda page: _weight(measured, page))
+    used = [path for path in stock.notebooks(root) if path.stem in chosen]
     provenance = {
         "command": "python -m helpers bench pages --out book/results",
         "configuration": {
             "rounds": rounds,
             "moves": MOVES,
-            "pages": sorted({page for _, page in plan}),
+            "pages": chosen,
             "conditions": [asdict(condition) for condition in CONDITIONS],
             "aims": AIMS,
         },
         "data": {
             "name": "the book's notebooks",
-            "checksums": {
-                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in stock.notebooks(root)
-                if path.stem in {page for _, page in plan}
-            },
+            "checksums": {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in used},
         },
         "seeds": [],
         "device": f"Chromium {chromium}",
@@ -110,67 +84,53 @@ def bench(
         "load": round(load, 1),
         "packages": versions,
         "unanswered": sorted(
-            {u for found in measured.values() for v in found for u in v["failed"]}
+            {url for all in measured.values() for v in all for url in v["failed"]}
         ),
         "heaviest": {"page": heaviest}
-        | {
-            book: by_file(measured[CONDITIONS[0].name, heaviest, book][0]["files"])
-            for book in BOOKS
-        },
+        | {book: by_file(_first(measured, heaviest, book)["files"]) for book in BOOKS},
     }
     return pd.DataFrame(rows(measured)), provenance
 
 
-def rows(measured: Mapping[tuple[str, str, str], Sequence[dict]]) -> Iterator[dict]:
-    """From the visits of every condition, page and book to the rows of the table."""
-    for (condition, page, book), found in measured.items():
-        each = [quantities(visit) for visit in found]
-        for quantity in each[0]:
-            values = [one[quantity] for one in each if one[quantity] is not None]
-            if values:
-                yield {
-                    "condition": condition,
-                    "page": page,
-                    "book": book,
-                    "quantity": quantity,
-                    "median": statistics.median(values),
-                    "lowest": min(values),
-                    "highest": max(values),
-                }
+def _see(
+    folders: dict[str, Path],
+    plan: list[tuple[visits.Condition, str]],
+    rounds: int,
+    progress: Callable[[str], object],
+) -> tuple[str, Visits]:
+    """Visit each page of both books in every round; return the browser's version, and the visits.
+
+    Addresses are as long in one book as in the other.
+    """
+    measured: Visits = {}
+    served = {f"book-{number}": folder for number, folder in enumerate(folders.values())}
+    with (
+        serving.Server(served, serving.cache_folder()) as server,
+        visits.browser(server.address) as browser,
+    ):
+
+        def see(name: str, page: str, condition: visits.Condition) -> dict:
+            address = f"http://{server.address}/{name}/book/{page}.html"
+            return visits.visit(browser, address, condition, MOVES)
+
+        for name in served:
+            see(name, plan[0][1], plan[0][0])  # the server's own first time counts for nobody
+        for number in range(rounds):
+            progress(f"round {number + 1} of {rounds}")
+            # Who goes first changes with the round.
+            order = list(zip(folders, served))[:: 1 if number % 2 == 0 else -1]
+            for condition, page in plan:
+                for book, name in order:
+                    found = measured.setdefault((condition.name, page, book), [])
+                    found.append(see(name, page, condition))
+        return browser.version, measured
 
 
-def quantities(visit: Mapping) -> dict[str, float | None]:
-    """From one visit to its numbers; None for what the page does not have."""
-    found = {name: visit[name] for name in ("requests", "elsewhere", "first_paint", "live")}
-    found["kilobytes"] = sum(visit["files"].values()) / 1e3
-    for name in ("drawn", "shown"):
-        times = visit[name]
-        found[name] = statistics.median(times) if times else None
-        found[f"{name}_90"] = statistics.quantiles(times, n=10)[-1] if times else None
-    return found
-
-
-def by_file(files: Mapping[str, int], most: int = 12) -> dict[str, float]:
-    """Kilobytes of the heaviest files, by their name, with the rest in one."""
-    sizes: dict[str, float] = {}
-    for address, size in files.items():
-        path = urlsplit(address).path
-        name = path.removeprefix("/npm/") if path.startswith("/npm/") else path.rpartition("/")[2]
-        sizes[name] = sizes.get(name, 0) + size / 1e3
-    ordered = sorted(sizes.items(), key=lambda item: -item[1])
-    shown = {name: round(size, 1) for name, size in ordered[:most]}
-    rest = sum(size for _, size in ordered[most:])
-    return shown | ({f"{len(ordered) - most} others": round(rest, 1)} if rest else {})
-
-
-def misses(table) -> list[str]:
-    """What this book's pages take more of than the aims allow, on the desktop."""
-    own = table[(table.condition == CONDITIONS[0].name) & (table.book == BOOKS[0])]
-    return [
-        f"{row.page}: {row.quantity} {row.median:.4g}, aim {AIMS[row.quantity]}"
-        for row in own.itertuples()
-        if row.quantity in AIMS and row.median > AIMS[row.quantity]
-    ]
+def _packages(pages: Path, chosen: list[str]) -> dict[str, str]:
+    """The npm packages that these pages load, each with its exact version."""
+    texts = [_page(pages, page).read_text("utf-8") for page in chosen]
+    named = sorted(set().union(*map(serving.packages_in, texts)))
+    return {name: serving.version(name, serving.cache_folder()) for name in named}
 
 
 def _plan(pages: Sequence[str] | None, known: Iterable[str]) -> list[tuple[visits.Condition, str]]:
@@ -192,5 +152,9 @@ def _page(pages: Path, name: str) -> Path:
     return pages / "book" / f"{name}.html"
 
 
-def _weight(measured: Mapping[tuple[str, str, str], Sequence[dict]], page: str) -> int:
-    return sum(measured[CONDITIONS[0].name, page, BOOKS[0]][0]["files"].values())
+def _first(measured: Visits, page: str, book: str) -> dict:
+    return measured[CONDITIONS[0].name, page, book][0]
+
+
+def _weight(measured: Visits, page: str) -> int:
+    return sum(_first(measured, page, BOOKS[0])["files"].values())

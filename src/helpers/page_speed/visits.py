@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -55,9 +55,8 @@ def chromium() -> str:
     )
 
 
-@contextmanager
-def browser(server: str) -> Iterator[Any]:
-    """A browser that reaches ``server`` alone (host and port), also by the CDN's name."""
+def playwright() -> Callable[[], Any]:
+    """Return what starts Playwright; raises ValueError, telling how to get it, without."""
     try:
         from playwright.sync_api import sync_playwright
     except ModuleNotFoundError:
@@ -65,9 +64,15 @@ def browser(server: str) -> Iterator[Any]:
             "the package playwright is missing, which drives the browser: run this by "
             "`make bench`, or install the extra [test]."
         ) from None
+    return sync_playwright
+
+
+@contextmanager
+def browser(server: str) -> Iterator[Any]:
+    """A browser that reaches ``server`` alone (host and port), also by the CDN's name."""
     rules = f"MAP {CDN} {server}, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
+    with playwright()() as driver:
+        opened = driver.chromium.launch(
             executable_path=chromium(), args=[*FLAGS, f"--host-resolver-rules={rules}"]
         )
         yield opened
