@@ -63,14 +63,13 @@ def by_file(files: Mapping[str, int], most: int = 12) -> dict[str, float]:
 
 
 def misses(table) -> list[str]:
-    """What this book's pages take more of than the aims allow, on the desktop; a line a page."""
+    """What this book's pages take more of than the aims allow, on the desktop."""
     own = table[(table.condition == CONDITIONS[0].name) & (table.book == BOOKS[0])]
-    found: dict[str, list[str]] = {}
-    for row in own.itertuples():
-        if row.quantity in AIMS and row.median > AIMS[row.quantity]:
-            words = _WORDS[row.quantity].format(plain(row.median), plain(AIMS[row.quantity]))
-            found.setdefault(row.page, []).append(words)
-    return [f"{page}: {', '.join(words)}" for page, words in found.items()]
+    return [
+        f"{row.page}: {_WORDS[row.quantity].format(plain(row.median), plain(AIMS[row.quantity]))}"
+        for row in own.itertuples()
+        if row.quantity in AIMS and row.median > AIMS[row.quantity]
+    ]
 
 
 def plain(number: float) -> str:
