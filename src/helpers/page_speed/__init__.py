@@ -63,7 +63,9 @@ def bench(
     heaviest = max(chosen, key=lambda page: _weight(measured, page))
     used = [path for path in stock.notebooks(root) if path.stem in chosen]
     provenance = {
-        "command": "python -m helpers bench pages --out book/results",
+        "command": "python -m helpers bench pages"
+        + (f" --pages {' '.join(pages)}" if pages else "")
+        + f" --rounds {rounds} --out book/results",
         "configuration": {
             "rounds": rounds,
             "moves": MOVES,
