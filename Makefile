@@ -4,7 +4,8 @@
 #   make test      install everything; unit tests, and every notebook rerun and compared
 #   make results   make every stored result again, on this machine's data and device
 #   make check     do the stored results still follow from the code? A small part of each, again
-#   make bench     how fast networks train here beside a plain loop; what normalization costs
+#   make bench     how fast networks train here beside a plain loop; what normalization costs;
+#                  how fast the pages open beside a stock Jupyter Book (needs Chromium and npm)
 #   make portable  the notebooks again with every instruction set of the CPU, one thread and two
 #
 # results, check and bench take DEVICE=cuda, or mps.
@@ -25,7 +26,7 @@ NOTEBOOK_LINES := --line-length 84
   format lab clean
 
 help:
-	@sed -n '3,12s/^# \{0,1\}//p' Makefile
+	@sed -n '3,13s/^# \{0,1\}//p' Makefile
 
 book: $(VENV)/.book
 	$(BIN)/jupyter-book build . -W -n --keep-going
@@ -58,9 +59,10 @@ results: $(VENV)/.everything
 check: $(VENV)/.everything
 	$(BIN)/python -m helpers check --device $(DEVICE)
 
-bench: $(VENV)/.everything
+bench: $(VENV)/.everything book
 	$(BIN)/python -m helpers bench --device $(DEVICE)
 	$(BIN)/python -m helpers bench normalization --device $(DEVICE)
+	$(BIN)/python -m helpers bench pages
 
 # Run every notebook from a fresh kernel and store its outputs.
 run-notebooks: $(VENV)/.everything

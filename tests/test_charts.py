@@ -79,6 +79,18 @@ def test_training_curves_band_spans_the_runs():
     }  # fmt: skip
 
 
+def test_ranges_reach_from_the_lowest_to_the_highest():
+    table = POINTS.assign(low=0.12341, high=9.0, unit="ms")
+    names = {"y": "layer", "x": "q", "low": "low", "high": "high", "color": "s", "panel": "unit"}
+    chart = charts.ranges(table, **names, rules={"ms": 3.0}, description=DESCRIPTION)
+    aim, reach, mark = chart.to_dict()["concat"][0]["layer"]
+    assert aim["encoding"]["x"]["datum"] == 3
+    assert (reach["encoding"]["x"]["field"], reach["encoding"]["x2"]["field"]) == ("low", "high")
+    assert mark["encoding"]["x"] | {"field": "q"} == mark["encoding"]["x"]
+    assert {row["low"] for row in data(chart) if row} == {0.1234}
+    assert chart.to_dict()["description"] == DESCRIPTION
+
+
 def test_violins_have_a_row_for_each_panel():
     chart = charts.violins(spreads(), panel="sigma", label="σ = {}", description=DESCRIPTION)
     spec = chart.to_dict()

@@ -20,15 +20,18 @@ def main(arguments: list[str] | None = None) -> int:
         run.add_argument(f"--{option}", type=_count, metavar="N", help=meaning)
     check = commands.add_parser("check", help="make a small part again, and compare")
     check.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
-    bench = commands.add_parser("bench", help="how fast networks train here, and by what method")
+    bench = commands.add_parser("bench", help="how fast networks train here, and pages open")
     bench.add_argument(
         "what",
         nargs="?",
         default="training",
-        choices=["training", "normalization"],
-        help="training (default), or what batch normalization costs",
+        choices=["training", "normalization", "pages"],
+        help="training (default), what batch normalization costs, or the built pages",
     )
-    bench.add_argument("--rounds", type=_count, default=3, metavar="N", help="of which the median")
+    bench.add_argument("--rounds", type=_count, metavar="N", help="of which the median")
+    bench.add_argument(
+        "--pages", nargs="+", metavar="PAGE", help="of `bench pages`: which, in place of the usual"
+    )
     for command in (run, check, bench):
         command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:0 or mps")
         command.add_argument(
@@ -108,10 +111,14 @@ def _check(options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> None:
     """Print the benchmark; store it only where a folder is given."""
+    if options.what == "pages":
+        _bench_pages(options)
+        return
     from helpers import benchmarks, costs, tables
 
+    rounds = options.rounds or 3
     if options.what == "normalization":
-        table, provenance = costs.normalization(device=options.device, rounds=options.rounds)
+        table, provenance = costs.normalization(device=options.device, rounds=rounds)
         print(f"{provenance['device']}, {provenance['threads']} threads, {provenance['processor']}")
         print(tables.significant(table, digits=3).to_string(index=False))
         _keep(options, "normalization", table, provenance)
@@ -119,7 +126,7 @@ def _bench(options: argparse.Namespace) -> None:
     table, provenance = benchmarks.bench(
         device=options.device,
         root=options.data,
-        rounds=options.rounds,
+        rounds=rounds,
         progress=lambda line: print(line, file=sys.stderr),
     )
     print(f"{provenance['device']}, {provenance['threads']} threads, {provenance['processor']}")
@@ -130,6 +137,28 @@ def _bench(options: argparse.Namespace) -> None:
     last = last[last.epoch == last.epoch.max()].groupby("precision").value.agg(["min", "max"])
     print(f"test accuracy of He's start after 12 epochs, stored in figure-1:\n{last.to_string()}")
     _keep(options, "benchmarks", table, provenance)
+
+
+def _bench_pages(options: argparse.Namespace) -> None:
+    """Print what the pages weigh and how fast they open; store it where a folder is given."""
+    from helpers import page_speed, tables
+
+    table, provenance = page_speed.bench(
+        root=results.FOLDER.parents[1],
+        pages=options.pages,
+        rounds=options.rounds or 5,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
+    print(f"{provenance['device']}, {provenance['processor']}, {provenance['seconds']:.0f} s")
+    columns = table.pivot(
+        index=["condition", "page", "book"], columns="quantity", values="median"
+    ).dropna(axis=1, how="all")
+    print(tables.significant(columns, digits=3).to_string())
+    print("the heaviest page, KB by file:", provenance["heaviest"])
+    print("asked for and not had:", provenance["unanswered"] or "nothing")
+    print("beyond the aims:", *(page_speed.misses(table) or ["nothing"]), sep="\n  ")
+    if options.out is not None:
+        results.write("benchmarks-pages", table, provenance, options.out)
 
 
 def _keep(options: argparse.Namespace, name: str, table, provenance: dict) -> None:

@@ -8,6 +8,7 @@ measurements are marks on them.
 
 from helpers.charts.lines import curves, training_curves
 from helpers.charts.passages import passage
+from helpers.charts.ranges import ranges
 from helpers.charts.shapes import matrix, violins
 from helpers.charts.sliders import curve_slider, slider
 from helpers.charts.theme import PALETTE
@@ -18,6 +19,7 @@ __all__ = [
     "curves",
     "matrix",
     "passage",
+    "ranges",
     "slider",
     "training_curves",
     "violins",
