@@ -16,8 +16,10 @@ from torch.nn import functional as F
 
 from helpers import checks
 
-Elementwise = str | Callable[[Tensor], Tensor]  # a name in ACTIVATIONS, or any such function
-EDGE = 40.0  # exp(−40²/2) is zero in float64
+#: An activation: a name in `ACTIVATIONS`, or any elementwise function of a tensor.
+Elementwise = str | Callable[[Tensor], Tensor]
+#: Integrals end here, in standard deviations: exp(−40²/2) is zero in float64.
+EDGE = 40.0
 
 
 def linear(s: Tensor) -> Tensor:
@@ -25,6 +27,7 @@ def linear(s: Tensor) -> Tensor:
     return s
 
 
+#: The activations by name, each an elementwise function of a tensor.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": linear,
     "relu": torch.relu,

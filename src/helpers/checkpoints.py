@@ -11,6 +11,7 @@ from helpers.ensembles import Ensemble
 
 #: Raise it with every change that alters what a run computes: older checkpoints then go unused.
 VERSION = 2
+#: Of a table of training; one of several networks has ``member`` in front.
 COLUMNS = ["epoch", "step", "quantity", "value"]
 _DAMAGED = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, EOFError),

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from helpers import checks, sources
 
+#: The parts of a data set.
 Split = Literal["train", "test"]
+#: What is done to pixels: see `load`.
 Scaling = Literal["raw", "standardized"]
+#: The sets by name; a folder of images needs none.
 NAMES = ("digits", *sources.TORCHVISION)
 
 

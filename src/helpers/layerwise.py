@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from helpers import checks, devices
 from helpers.initializers import LAYERS
 
+#: What a network takes: a tensor (batch, …), a tuple of arguments, or a dict of named ones.
 Batch = Tensor | tuple | dict
 
 
@@ -193,6 +194,7 @@ def run(
 
 
 def table(layers: list[Layer]) -> pd.DataFrame:
+    """The layers as a table, a row each, with the columns that `helpers.data_dependent.lsuv` names."""
     return pd.DataFrame(
         {
             "layer": layer.name,

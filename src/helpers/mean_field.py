@@ -101,7 +101,7 @@ def relu_correlation_map(c: ArrayLike) -> float | np.ndarray:
 
 
 def gradient_depth_scale(activation: Elementwise, sigma_w2: float, sigma_b2: float = 0.0) -> float:
-    """Return 1/|ln χ₁| at the fixed point: the layers in which E[(∂L/∂s)²] changes by a factor e.
+    """Return ``1/|ln χ₁|`` at the fixed point: the layers in which E[(∂L/∂s)²] changes by a factor e.
 
     inf at χ₁ = 1; nan where `fixed_point` is not finite.
     """

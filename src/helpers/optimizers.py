@@ -61,6 +61,7 @@ def adam(rate: float) -> Callable:
     return lambda parameters: torch.optim.Adam(parameters, lr=rate)
 
 
+#: The optimizers by name, each a function of the learning rate.
 OPTIMIZERS: dict[str, Callable[[float], Callable]] = {
     "sgd": sgd,
     "rmsprop": rmsprop,

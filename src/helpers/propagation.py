@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from helpers import checks, devices
 
-#: Where a bounded activation levels off; within 1 % of the range from there it is saturated.
+#: Where a bounded activation levels off, by its name in lower case; within 1 % of the range from
+#: there it is saturated.
 BOUNDS = {
     "tanh": (-1.0, 1.0),
     "hardtanh": (-1.0, 1.0),
@@ -23,6 +24,7 @@ BOUNDS = {
     "sigmoid": (0.0, 1.0),
     "hardsigmoid": (0.0, 1.0),
 }
+#: Those in the table of `statistics`, in columns ``q05`` … ``q95``.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SAMPLE = 1 << 20  # values sorted for the quantiles of one layer; every other statistic uses all
 
