@@ -140,7 +140,7 @@ def variance(
     sigma: float | None = None,
     gain: float | None = None,
 ) -> float:
-    """Variance of one weight under a scheme.
+    """Return the variance of one weight under a scheme.
 
     ``sigma``, the standard deviation itself, is for schemes without a fan and for them only;
     ``gain`` replaces the scheme's own. Raises ValueError for an unknown scheme, a fan that is not
@@ -169,7 +169,10 @@ def variance(
 
 
 def variances(scheme: str | Scheme, widths: list[int], **options) -> list[float]:
-    """Variance of the weights between every two neighbors of ``widths``; see `variance`."""
+    """Return the variance of the weights between every two neighbors of ``widths``.
+
+    ``options`` go to `variance`, as do its errors.
+    """
     return [variance(scheme, *pair, **options) for pair in zip(widths, widths[1:])]
 
 

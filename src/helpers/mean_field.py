@@ -101,9 +101,9 @@ def relu_correlation_map(c: ArrayLike) -> float | np.ndarray:
 
 
 def gradient_depth_scale(activation: Elementwise, sigma_w2: float, sigma_b2: float = 0.0) -> float:
-    """Return ``1/|ln χ₁|`` at the fixed point: the layers in which E[(∂L/∂s)²] changes by a factor e.
+    """Return the number of layers in which E[(∂L/∂s)²] changes by a factor e.
 
-    inf at χ₁ = 1; nan where `fixed_point` is not finite.
+    It is ``1/|ln χ₁|`` at the fixed point; inf at χ₁ = 1; nan where `fixed_point` is not finite.
     """
     q = fixed_point(activation, sigma_w2, sigma_b2)
     return _layers_per_e(chi(activation, q, sigma_w2)) if np.isfinite(q) else np.nan

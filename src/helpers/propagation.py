@@ -123,10 +123,11 @@ def histograms(
 ) -> pd.DataFrame:
     """Count how the values of every layer and direction are spread.
 
-    Each layer has ``bins`` equal bins over ±``span``, or, without one, over ±the largest absolute
+    Each layer has ``bins`` equal bins from ``-span`` to ``span``, by default the largest absolute
     value of all the signals in that direction, so that layers share one axis. Columns: ``index``,
     ``layer``, ``kind``, ``direction``, ``center``, ``width``, ``density`` (per unit of the axis;
     it integrates to the share of values inside the span). Values that are not finite are left out.
+    Raises ValueError for ``bins`` below 1 and a ``span`` that is not a finite number above zero.
     """
     bins = checks.count("bins", bins)
     limit = None if span is None else checks.positive("span", span)

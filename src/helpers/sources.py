@@ -1,6 +1,7 @@
 """Where the image sets come from: their files, downloaded, verified and read as they are.
 
-Each function here returns the images of one split as ``Pixels``; `datasets` makes tensors of them.
+`digits`, `downloaded` and `folder` return the images of one split as `Pixels`;
+`helpers.datasets` makes tensors of them.
 """
 
 import gzip
@@ -46,7 +47,10 @@ class Pixels(NamedTuple):
 
 
 def digits(split: str) -> Pixels:
-    """The 8×8 digits of scikit-learn, scaled up to 28×28. 1,415 to train on, 382 to test."""
+    """The 8×8 digits of scikit-learn, scaled up to 28×28: 1,415 to train on, 382 to test.
+
+    Raises FileNotFoundError without scikit-learn, ValueError where its file is another.
+    """
     # Importing scikit-learn for one table would cost every notebook seconds and 100 MB.
     package = find_spec("sklearn")
     if package is None:
@@ -64,7 +68,11 @@ def digits(split: str) -> Pixels:
 
 
 def downloaded(name: str, root: Path, split: str) -> Pixels:
-    """One of ``TORCHVISION``'s sets, downloaded into ``root`` unless it is there."""
+    """One of the sets in `TORCHVISION`, downloaded into ``root`` unless it is there.
+
+    Every file is verified before it is read. Raises ValueError for a damaged one, FileNotFoundError
+    where there is none and no way to download it.
+    """
     import torchvision  # 160 MB and two seconds that the digits do without
 
     source = getattr(torchvision.datasets, TORCHVISION[name])
@@ -118,7 +126,11 @@ def _verify_all(name: str, source: type, paths: list[Path]) -> None:
 
 
 def folder(place: Path, size: int | None, split: str) -> Pixels:
-    """The images in ``place/split/<class>/`` as RGB, all of one size or resized to ``size`` squared."""
+    """The images in ``place/split/<class>/`` as RGB, resized to squares of side ``size``, if given.
+
+    Raises FileNotFoundError for a missing folder or an empty class; ValueError for classes that
+    differ between the splits, a file that is no image, and images of several sizes.
+    """
     from PIL import Image
     from torchvision.datasets.folder import ImageFolder, find_classes
 

@@ -195,7 +195,11 @@ def evaluate(
     loss: str = "logits",
     autocast: torch.dtype | None = None,
 ) -> tuple[float, float]:
-    """Mean loss and share of right answers, without dropout; NaN is never a right answer."""
+    """Return mean loss and share of right answers, without dropout; NaN is never a right answer.
+
+    ``images`` (N, …) and ``labels`` (N,) or (N, answers) are on the network's device; ``loss`` is a
+    key of `LOSSES`, and ``autocast`` as in `train`. The network keeps its mode.
+    """
     criterion = LOSSES[checks.known("loss", loss, LOSSES)]
     mode = network.training
     mean_loss, accuracy = (

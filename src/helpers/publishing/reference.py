@@ -8,6 +8,7 @@ that Sphinx's own Python directives would make, so names can be linked to and se
 
 import ast
 import functools
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,10 @@ def comment(value: griffe.Attribute) -> str:
     return "\n".join(analyzer.find_attr_docs().get(("", value.name), ())).strip()
 
 
+class parameterlist(addnodes.desc_parameterlist):
+    """The parameters of a signature; Sphinx's own node, but for pages."""
+
+
 class Documented(SphinxDirective):
     """``.. documented:: helpers.theory``: a module's docstring, and its names with theirs."""
 
@@ -87,7 +92,8 @@ class Documented(SphinxDirective):
         if module is None or not module.is_module:
             raise self.error(f"{name!r} is no module of {PACKAGE.name}, such as helpers.theory.")
         self.module = module
-        self.env.note_dependency(str(module.filepath))
+        for file in (str(module.filepath), __file__):  # whichever changes, the page is made anew
+            self.env.note_dependency(file)
         anchor = nodes.target("", "", ids=[f"module-{name}"], ismod=True)
         python = self.env.domains["py"]
         text = module.docstring.value if module.docstring else ""
@@ -127,10 +133,10 @@ class Documented(SphinxDirective):
             short = self.module.path.removeprefix(f"{PACKAGE.name}.")
             signature += addnodes.desc_addname("", f"{short}.")
         signature += addnodes.desc_name("", what.name)
-        signature += self._source(what)
         signature += _written(what)
         if len(signature.astext()) > LONG:
             signature["classes"].append("long")
+        signature += self._source(what)
         self.env.domains["py"].note_object(path, kind, path, location=signature)
         content = addnodes.desc_content()
         bases = [base for base in getattr(what, "bases", []) if str(base) != "NamedTuple"]
@@ -182,7 +188,8 @@ def _written(what: griffe.Object) -> list[nodes.Node]:
     if what.is_attribute:
         written = [*_punctuated(": ", what.annotation)] if what.annotation else []
         value = str(what.value) if what.value is not None else ""
-        if value and len(value) <= LONG and not what.has_labels("property"):
+        private = re.search(r"\b_\w", value)
+        if value and len(value) <= LONG and not private and not what.has_labels("property"):
             written += _punctuated(" = ", what.value)
         return written
     if what.is_class and what.bases and str(what.bases[0]) == "NamedTuple":
@@ -192,14 +199,12 @@ def _written(what: griffe.Object) -> list[nodes.Node]:
         parameters = [p for p in what.parameters or () if p.name != "self"]
         if what.is_class and not parameters:
             return []
-    listed = addnodes.desc_parameterlist()
-    listed.child_text_separator = ""  # each parameter brings its own comma
-    listed += _parameters(parameters)
+    listed = parameterlist("", "", *_parameters(parameters))
     result = what.returns if what.is_function else None
     return [listed] + (_punctuated(" → ", result) if result is not None else [])
 
 
-def _parameters(parameters: Sequence[griffe.Parameter]) -> Iterator[addnodes.desc_parameter]:
+def _parameters(parameters: Sequence[griffe.Parameter]) -> list[addnodes.desc_parameter]:
     """Each as it is written, with the lone star where only named arguments follow."""
     named, kinds = False, griffe.ParameterKind
     everything: list[list[nodes.Node]] = []
@@ -216,9 +221,7 @@ def _parameters(parameters: Sequence[griffe.Parameter]) -> Iterator[addnodes.des
             equals = " = " if parameter.annotation is not None else "="
             written += _punctuated(equals, parameter.default)
         everything.append(written)
-    for number, written in enumerate(everything, start=1):
-        comma = [addnodes.desc_sig_punctuation("", ", ")] if number < len(everything) else []
-        yield addnodes.desc_parameter("", "", *written, *comma)
+    return [addnodes.desc_parameter("", "", *written) for written in everything]
 
 
 def _punctuated(mark: str, expression: Any) -> list[nodes.Node]:
@@ -294,7 +297,20 @@ def _words(text: str) -> list[nodes.Node]:
     return [addnodes.desc_sig_keyword("", text.strip()), addnodes.desc_sig_space()]
 
 
+def _visit_html(self: Any, node: parameterlist) -> None:
+    """Put each comma into its parameter, so that the stylesheet can give each a line."""
+    node.child_text_separator = ""
+    for parameter in node[:-1]:
+        parameter += addnodes.desc_sig_punctuation("", ", ")
+    self.visit_desc_parameterlist(node)
+
+
+def _depart_html(self: Any, node: parameterlist) -> None:
+    self.depart_desc_parameterlist(node)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Register the directive."""
+    """Register the directive, and how a page shows parameters."""
+    app.add_node(parameterlist, html=(_visit_html, _depart_html))
     app.add_directive("documented", Documented)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
