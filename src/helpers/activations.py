@@ -124,7 +124,7 @@ def correlated_expectation(function: Elementwise, q: float, c: ArrayLike) -> flo
 def gain(function: Elementwise) -> float:
     """Return 1/√E[φ(z)²], z ~ N(0, 1): weights of variance gain²/fan_in make q = 1 a fixed point.
 
-    ReLU √2, SELU 1, tanh 1.5925. PyTorch's table (`torch.nn.init.calculate_gain`) has other
+    ReLU √2, SELU 1, tanh 1.5925. PyTorch's table (``torch.nn.init.calculate_gain``) has other
     values for tanh, SELU and sigmoid. Raises ValueError for an activation that is always zero.
     """
     moment = float(expectation(square(function), 1.0))

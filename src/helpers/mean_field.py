@@ -59,7 +59,8 @@ def fixed_point(
     0.0 if it shrinks, inf if it grows, each by 2⁴⁰ without settling. ``start`` itself where the
     map keeps it, as a linear layer at σ_w² = 1 or ReLU at σ_w² = 2 keeps any q; but nan where
     ``start`` is kept and unstable (slope above 1: GELU, SiLU at their gain), for a real network
-    drifts away from it. The map must grow with q, as it does for all `ACTIVATIONS`.
+    drifts away from it. The map must grow with q, as it does for all in
+    `helpers.activations.ACTIVATIONS`.
     """
     start = checks.positive("start", start)
 

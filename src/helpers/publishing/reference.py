@@ -115,7 +115,7 @@ class Documented(SphinxDirective):
             if found := _resolved(target, scope):
                 link["reftarget"] = found
             elif not target.startswith(f"{PACKAGE.name}."):  # torch's, say
-                link.replace_self(link.children)
+                link.replace_self(nodes.literal("", link.astext()))
 
     def _described(self, what: griffe.Object, owner: griffe.Class | None = None) -> addnodes.desc:
         kind, prefix = _kind(what)
