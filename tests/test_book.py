@@ -155,7 +155,9 @@ def test_the_contents_name_every_chapter_and_no_other():
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text())
     listed = [contents["root"]]
     parts = contents.get("parts", [contents])
-    listed += [chapter["file"] for part in parts for chapter in part["chapters"]]
+    chapters = [chapter for part in parts for chapter in part["chapters"]]
+    chapters += [section for chapter in chapters for section in chapter.get("sections", ())]
+    listed += [chapter["file"] for chapter in chapters]
     on_disk = {f"book/{p.stem}" for p in (*NOTEBOOKS, *BOOK.glob("*.md"))}
     assert len(listed) == len(set(listed)) and set(listed) == on_disk
 

@@ -16,8 +16,10 @@ from torch.nn import functional as F
 
 from helpers import checks
 
-Elementwise = str | Callable[[Tensor], Tensor]  # a name in ACTIVATIONS, or any such function
-EDGE = 40.0  # exp(−40²/2) is zero in float64
+#: An activation: a name in `ACTIVATIONS`, or any elementwise function of a tensor.
+Elementwise = str | Callable[[Tensor], Tensor]
+#: Integrals end here, in standard deviations: exp(−40²/2) is zero in float64.
+EDGE = 40.0
 
 
 def linear(s: Tensor) -> Tensor:
@@ -25,6 +27,7 @@ def linear(s: Tensor) -> Tensor:
     return s
 
 
+#: The activations by name, each an elementwise function of a tensor.
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "linear": linear,
     "relu": torch.relu,
@@ -121,7 +124,7 @@ def correlated_expectation(function: Elementwise, q: float, c: ArrayLike) -> flo
 def gain(function: Elementwise) -> float:
     """Return 1/√E[φ(z)²], z ~ N(0, 1): weights of variance gain²/fan_in make q = 1 a fixed point.
 
-    ReLU √2, SELU 1, tanh 1.5925. PyTorch's table (`torch.nn.init.calculate_gain`) has other
+    ReLU √2, SELU 1, tanh 1.5925. PyTorch's table (``torch.nn.init.calculate_gain``) has other
     values for tanh, SELU and sigmoid. Raises ValueError for an activation that is always zero.
     """
     moment = float(expectation(square(function), 1.0))

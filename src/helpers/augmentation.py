@@ -29,4 +29,5 @@ def crop_and_flip(images: Tensor) -> Tensor:
     return padded[each, :, rows[:, :, None], columns[:, None]].movedim(-1, 1).view(images.shape)
 
 
+#: The augmentations by name, each a function of a batch of images.
 AUGMENTATIONS: dict[str, Callable[[Tensor], Tensor]] = {"crop-and-flip": crop_and_flip}

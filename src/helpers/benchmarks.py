@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from helpers import datasets, devices, initializers, networks, training
 
+#: Images a training step.
 BATCH = 128
 
 
@@ -44,6 +45,7 @@ class Contestant:
     batches: int
 
 
+#: What is timed on every device.
 CONTESTANTS = (
     Contestant("ArticleCNN", "plain loop", 1, "float32", 40),
     Contestant("ArticleCNN", "engine", 1, "float32", 80),

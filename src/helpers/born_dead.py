@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from helpers import checks, initializers
 
+#: (weights, biases) of every layer, of many networks at once: what `draw` returns.
 Layers = list[tuple[Tensor, Tensor]]
 
 

@@ -30,6 +30,7 @@ class Finding:
 
     @property
     def passed(self) -> bool:
+        """Whether both differences are within their bounds."""
         return self.untrained <= self.bounds[0] and self.trained <= self.bounds[1]
 
     def __str__(self) -> str:

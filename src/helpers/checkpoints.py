@@ -11,6 +11,7 @@ from helpers.ensembles import Ensemble
 
 #: Raise it with every change that alters what a run computes: older checkpoints then go unused.
 VERSION = 2
+#: Of a table of training; one of several networks has ``member`` in front.
 COLUMNS = ["epoch", "step", "quantity", "value"]
 _DAMAGED = (
     *(ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, EOFError),
@@ -19,7 +20,10 @@ _DAMAGED = (
 
 
 class Run:
-    """How far a run is, and all that it has found."""
+    """How far a run is, and all that it has found: each step's losses, test scores and records.
+
+    ``rule`` is the optimizer, ``generators`` those that shuffle, ``total`` the number of steps.
+    """
 
     def __init__(self, ensemble: Ensemble, rule, generators, total: int, device: torch.device):
         self.ensemble, self.rule, self.generators = ensemble, rule, generators
@@ -32,6 +36,7 @@ class Run:
         self.shuffling: list[Tensor] = []
 
     def save(self, path, dropout: torch.Generator, an_epoch: int) -> None:
+        """Write everything to a file, whole or not at all; an epoch has ``an_epoch`` steps."""
         drawn_next = self.done % an_epoch == 0
         parts = {
             "version": VERSION,
@@ -50,6 +55,7 @@ class Run:
         files.replace(path, content.getvalue())
 
     def restore(self, path, dropout: torch.Generator) -> None:
+        """Take everything from a file; raises ValueError where it is damaged or does not fit."""
         try:
             saved = torch.load(path, map_location="cpu", weights_only=True)
             if saved["version"] != VERSION:
@@ -75,6 +81,7 @@ class Run:
             ) from error
 
     def table(self, an_epoch: int, single: bool):
+        """Return what was found so far, in the table that `helpers.training.train` returns."""
         import pandas as pd
 
         rows = []

@@ -25,7 +25,7 @@ class Case:
 
     @property
     def kind(self) -> tuple:
-        """What cases have in common that can be trained together."""
+        """What cases that can be trained together have in common."""
         return self.activation, self.depth, self.loss, self.precision, self.variant
 
     def __str__(self) -> str:

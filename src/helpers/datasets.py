@@ -13,8 +13,11 @@ from torch import Tensor
 
 from helpers import checks, sources
 
+#: The parts of a data set.
 Split = Literal["train", "test"]
+#: What is done to pixels: see `load`.
 Scaling = Literal["raw", "standardized"]
+#: The sets by name; a folder of images needs none.
 NAMES = ("digits", *sources.TORCHVISION)
 
 
@@ -22,9 +25,10 @@ NAMES = ("digits", *sources.TORCHVISION)
 class ImageSet:
     """Images with their labels.
 
-    ``images``: (N, C, H, W), floating point. ``labels``: (N,), int64, indices into ``classes``.
-    ``checksums``: the SHA-256 of every file that was read, by its name; for a folder, by its
-    split, the SHA-256 of the listing that ``sha256sum`` would print of its images.
+    * ``images``: (N, C, H, W), floating point.
+    * ``labels``: (N,), int64, indices into ``classes``.
+    * ``checksums``: the SHA-256 of every file that was read, by its name; for a folder, by its
+      split, the SHA-256 of the listing that ``sha256sum`` would print of its images.
     """
 
     name: str
@@ -71,13 +75,13 @@ def load(
 ) -> ImageSet:
     """Load a set of images, and download it first if it isn't there.
 
-    ``name``: ``digits`` (1,797 handwritten digits that come with scikit-learn, scaled up from
-    8×8 to 28×28; never a download), ``mnist``, ``fashion-mnist``, ``cifar10``, or a folder with
-    ``train/<class>/*`` and ``test/<class>/*``, read as RGB.
-    ``scaling``: ``raw`` puts pixels into [0, 1]; ``standardized`` then gives every channel mean 0
-    and variance 1 over the *training* images, and changes test images by the same numbers.
-    ``root``: where data lies; else the environment's ``HELPERS_DATA``, else the user's cache.
-    ``size``: the side in pixels that a folder's images are resized to.
+    * ``name``: ``digits`` (1,797 handwritten digits that come with scikit-learn, scaled up from
+      8×8 to 28×28; never a download), ``mnist``, ``fashion-mnist``, ``cifar10``, or a folder with
+      ``train/<class>/*`` and ``test/<class>/*``, read as RGB.
+    * ``scaling``: ``raw`` puts pixels into [0, 1]; ``standardized`` then gives every channel mean 0
+      and variance 1 over the *training* images, and changes test images by the same numbers.
+    * ``root``: where data lies; else the environment's ``HELPERS_DATA``, else the user's cache.
+    * ``size``: the side in pixels that a folder's images are resized to.
 
     Raises ValueError for an unknown name, for a damaged file and for images that don't fit
     together; FileNotFoundError where there is nothing and no way to download it.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from helpers import devices
 
+#: A loss: logits (batch, classes, …) and labels (batch, …) to one number.
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
 

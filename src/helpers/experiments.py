@@ -72,6 +72,7 @@ def _memory(name: str, gap: int, cases: tuple[Case, ...]) -> Copying:
     )
 
 
+#: The experiments by name; ``python -m helpers list`` shows them.
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in [

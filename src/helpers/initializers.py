@@ -18,15 +18,18 @@ from helpers.activations import gain as gain  # schemes are named by it
 #: Variance of a standard normal cut at two standard deviations, 1 - 4·pdf(2) / (cdf(2) - cdf(-2)).
 TRUNCATED_VARIANCE = 1 - 4 * math.exp(-2) / math.sqrt(2 * math.pi) / math.erf(math.sqrt(2))
 
+#: What a variance is divided by, by name, as a function of fan_in and fan_out.
 FANS: dict[str, Callable[[float, float], float]] = {
     "fan_in": lambda fan_in, fan_out: fan_in,
     "fan_out": lambda fan_in, fan_out: fan_out,
     "arithmetic": lambda fan_in, fan_out: (fan_in + fan_out) / 2,
     "geometric": lambda fan_in, fan_out: math.sqrt(fan_in * fan_out),
 }
+#: The distributions by name; ``truncated`` is a normal one, ``orthogonal`` a matrix as a whole.
 DISTRIBUTIONS = ("normal", "uniform", "truncated", "orthogonal")
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 _TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+#: The layers that have first weights to draw.
 LAYERS = (nn.Linear, *_CONVOLUTIONS, *_TRANSPOSED)
 
 
@@ -56,7 +59,9 @@ class Scheme:
         checks.nonnegative("gain", self.gain)
 
 
+#: He's gain, for ReLUs.
 SQRT2 = math.sqrt(2)
+#: The schemes by name.
 SCHEMES: dict[str, Scheme] = {
     "zeros": Scheme("every weight zero", gain=0.0),
     "normal": Scheme("normal with a standard deviation of your choice", fan=None),
@@ -110,8 +115,9 @@ def fans(layer: nn.Module | Tensor) -> tuple[int, int]:
     """Count the inputs that feed one output, and the outputs that one input feeds.
 
     Of a linear or convolutional layer: (fan_in, fan_out), groups taken into account and borders
-    and strides not. Of a bare weight tensor, shape (out, in, *kernel): what
-    ``torch.nn.init`` counts, which knows neither groups nor transposed convolutions.
+    and strides not. Of a bare weight tensor, shape ``(out, in, *kernel)``: what
+    ``torch.nn.init`` counts, which knows neither groups nor transposed convolutions. Raises
+    ValueError for a tensor of fewer than two dimensions.
     """
     weight = layer if isinstance(layer, Tensor) else layer.weight
     if weight.ndim < 2:
@@ -134,7 +140,7 @@ def variance(
     sigma: float | None = None,
     gain: float | None = None,
 ) -> float:
-    """Variance of one weight under a scheme.
+    """Return the variance of one weight under a scheme.
 
     ``sigma``, the standard deviation itself, is for schemes without a fan and for them only;
     ``gain`` replaces the scheme's own. Raises ValueError for an unknown scheme, a fan that is not
@@ -163,7 +169,10 @@ def variance(
 
 
 def variances(scheme: str | Scheme, widths: list[int], **options) -> list[float]:
-    """Variance of the weights between every two neighbors of ``widths``; see `variance`."""
+    """Return the variance of the weights between every two neighbors of ``widths``.
+
+    ``options`` go to `variance`, as do its errors.
+    """
     return [variance(scheme, *pair, **options) for pair in zip(widths, widths[1:])]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from helpers import checks, devices
 from helpers.initializers import LAYERS
 
+#: What a network takes: a tensor (batch, …), a tuple of arguments, or a dict of named ones.
 Batch = Tensor | tuple | dict
 
 
@@ -37,10 +38,12 @@ class Layer:
 
     @property
     def module(self) -> nn.Module:
+        """The first of the modules that use the weight."""
         return self.modules[0]
 
     @property
     def state(self) -> str:
+        """``set``, or why it is left alone: ``frozen``, ``tied``, ``not reached``."""
         if not self.uses:
             return "not reached"
         return "tied" if self.tied else "set" if self.module.weight.requires_grad else "frozen"
@@ -57,6 +60,7 @@ class Layer:
         return sum(sums) / sum(counts)
 
     def measure(self, value: float) -> None:
+        """Note what was found of the layer: ``before`` at first, ``after`` from then on."""
         if self.iterations == 0:
             self.before, self.degree = value, 2.0 * self.uses
         elif self.uses > 1 and value > 0 and abs(self.step) > 1e-3:
@@ -66,6 +70,7 @@ class Layer:
         self.after = value
 
     def limit(self, iterations: int, found: str, tolerance: float) -> None:
+        """Raise a ValueError if the layer has been corrected that often."""
         if self.iterations == iterations:
             raise self.error(
                 f"{found} after {iterations} corrections; the tolerance is {tolerance}. Allow more "
@@ -74,12 +79,14 @@ class Layer:
             )
 
     def scale(self, factor: float, bias_factor: float | None = None) -> None:
+        """Multiply weight and biases; the biases by a factor of their own if one is given."""
         self.module.weight.mul_(factor)
         for bias in self.biases:
             bias.mul_(factor if bias_factor is None else bias_factor)
         self.note(math.log(factor))
 
     def standardize(self, average: Tensor, deviation: Tensor, mean: float) -> None:
+        """Give every unit's output the mean and deviation 1; it has these now, (units,)."""
         module, weight = self.module, self.module.weight
         wide = torch.float64 if weight.dtype == torch.float64 else torch.float32
         factor = (1 / deviation).to(weight.device, wide)
@@ -93,12 +100,14 @@ class Layer:
         self.note(-deviation.log().mean().item())
 
     def note(self, step: float) -> None:
+        """Count a correction by the factor exp(``step``)."""
         self.step = step
         self.factor *= math.exp(step)
         self.iterations += 1
         torch.clear_autocast_cache()  # it may hold the old weight in half precision
 
     def error(self, found: str) -> ValueError:
+        """Return an error that names the layer."""
         return ValueError(f"Layer {self.name!r} ({type(self.module).__name__}) {found}")
 
 
@@ -193,6 +202,7 @@ def run(
 
 
 def table(layers: list[Layer]) -> pd.DataFrame:
+    """Return a row for each layer, with the columns that `helpers.data_dependent.lsuv` names."""
     return pd.DataFrame(
         {
             "layer": layer.name,

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 from torch.nn import functional as F
 
+#: How near to 0 or 1 a probability may come before it is clipped, as in Keras.
 CLIP = 1e-7
 
 
@@ -19,6 +20,7 @@ def clipped_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     return -probability.clamp(CLIP, 1 - CLIP).log().mean()
 
 
+#: The losses by name, each a function of logits and labels.
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "clipped": clipped_cross_entropy,
     "logits": F.cross_entropy,

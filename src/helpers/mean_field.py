@@ -59,7 +59,8 @@ def fixed_point(
     0.0 if it shrinks, inf if it grows, each by 2⁴⁰ without settling. ``start`` itself where the
     map keeps it, as a linear layer at σ_w² = 1 or ReLU at σ_w² = 2 keeps any q; but nan where
     ``start`` is kept and unstable (slope above 1: GELU, SiLU at their gain), for a real network
-    drifts away from it. The map must grow with q, as it does for all `ACTIVATIONS`.
+    drifts away from it. The map must grow with q, as it does for all in
+    `helpers.activations.ACTIVATIONS`.
     """
     start = checks.positive("start", start)
 
@@ -101,9 +102,9 @@ def relu_correlation_map(c: ArrayLike) -> float | np.ndarray:
 
 
 def gradient_depth_scale(activation: Elementwise, sigma_w2: float, sigma_b2: float = 0.0) -> float:
-    """Return 1/|ln χ₁| at the fixed point: the layers in which E[(∂L/∂s)²] changes by a factor e.
+    """Return the number of layers in which E[(∂L/∂s)²] changes by a factor e.
 
-    inf at χ₁ = 1; nan where `fixed_point` is not finite.
+    It is ``1/|ln χ₁|`` at the fixed point; inf at χ₁ = 1; nan where `fixed_point` is not finite.
     """
     q = fixed_point(activation, sigma_w2, sigma_b2)
     return _layers_per_e(chi(activation, q, sigma_w2)) if np.isfinite(q) else np.nan

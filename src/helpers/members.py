@@ -38,6 +38,7 @@ class Data:
 
     @property
     def checksums(self) -> dict[str, str]:
+        """Those of both sets, by the name of what was read."""
         return self.train.checksums | self.test.checksums
 
 

@@ -129,7 +129,8 @@ class ArticleCNN(Chain):
 
     Inputs are (batch, channels, 28, 28). Two 3×3 convolutions without padding (32 and 64
     channels), max-pooling, dropout 1/4, a dense layer of 128, dropout 1/2, a dense layer of
-    ``classes``. The article takes a softmax of the result.
+    ``classes``: (batch, classes). The article takes a softmax of the result. Raises ValueError for
+    a number below 1.
 
     The second ReLU stands behind the pooling, where it has a quarter of the work: the largest of
     four values rectified is the largest of four rectified values.
@@ -156,7 +157,10 @@ class ArticleCNN(Chain):
 
 
 def blank(kind: type[nn.Module], *sizes: int, **options) -> nn.Module:
-    """A layer of zeros. Its constructor draws from the global generator, which stays as it was."""
+    """Return a layer of the ``kind``, all zeros, and leave the global generator as it was.
+
+    ``sizes`` and ``options`` are what its constructor takes.
+    """
     # torch's skip_init would do, but its meta device imports sympy: 0.7 s and 30 MB.
     with torch.random.fork_rng(devices=[]):
         layer = kind(*sizes, **options)

@@ -18,7 +18,8 @@ from numpy.typing import ArrayLike
 from helpers import checks
 from helpers.activations import Elementwise, derivative, expectation, second_moments, square
 
-EPSILON = 1e-5  # PyTorch's
+#: What PyTorch adds to a variance before it divides by its root.
+EPSILON = 1e-5
 
 
 class Layers(NamedTuple):

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from helpers import checks, devices
 
-#: Where a bounded activation levels off; within 1 % of the range from there it is saturated.
+#: Where a bounded activation levels off, by its name in lower case; within 1 % of the range from
+#: there it is saturated.
 BOUNDS = {
     "tanh": (-1.0, 1.0),
     "hardtanh": (-1.0, 1.0),
@@ -23,6 +24,7 @@ BOUNDS = {
     "sigmoid": (0.0, 1.0),
     "hardsigmoid": (0.0, 1.0),
 }
+#: Those in the table of `statistics`, in columns ``q05`` … ``q95``.
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _SAMPLE = 1 << 20  # values sorted for the quantiles of one layer; every other statistic uses all
 
@@ -121,10 +123,11 @@ def histograms(
 ) -> pd.DataFrame:
     """Count how the values of every layer and direction are spread.
 
-    Each layer has ``bins`` equal bins over ±``span``, or, without one, over ±the largest absolute
+    Each layer has ``bins`` equal bins from ``-span`` to ``span``, by default the largest absolute
     value of all the signals in that direction, so that layers share one axis. Columns: ``index``,
     ``layer``, ``kind``, ``direction``, ``center``, ``width``, ``density`` (per unit of the axis;
     it integrates to the share of values inside the span). Values that are not finite are left out.
+    Raises ValueError for ``bins`` below 1 and a ``span`` that is not a finite number above zero.
     """
     bins = checks.count("bins", bins)
     limit = None if span is None else checks.positive("span", span)

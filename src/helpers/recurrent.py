@@ -99,6 +99,7 @@ def _chrono(bias: Tensor, generator: torch.Generator, gap: float) -> Tensor:
     return nn.init.uniform_(bias, 1, gap - 1, generator=generator).log_()
 
 
+#: The schemes by name; those with a forget bias are for LSTMs.
 SCHEMES: dict[str, Scheme] = {
     "pytorch": Scheme("PyTorch's default: everything uniform within ±1/√n", biases="uniform"),
     "forget-0": Scheme("every bias zero", forget=lambda b, g, gap: b.zero_()),

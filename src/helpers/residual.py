@@ -130,7 +130,8 @@ class ScaledBlock(nn.Module):
 class ResidualMLP(Chain):
     """A linear layer, ``blocks`` times a `ScaledBlock`, ReLU, and a linear readout.
 
-    (batch, inputs) to (batch, classes). Linear layers are zero until `start` draws them.
+    (batch, inputs) to (batch, classes). Linear layers are zero until `start` draws them. Raises
+    ValueError for a number below 1.
     """
 
     def __init__(

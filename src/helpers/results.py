@@ -19,7 +19,9 @@ from helpers import files
 
 #: The book's own results. An installed copy of the package has none: pass ``folder`` there.
 FOLDER = Path(__file__).resolve().parents[2] / "book" / "results"
+#: The version of the format; a result of another is refused.
 FORMAT = 1
+#: Significant digits of what is stored.
 DIGITS = 6
 _NEEDED = ("command", "configuration", "data", "seeds", "device", "threads", "seconds")
 _PACKAGES = ("torch", "torchvision", "numpy", "pandas")

@@ -27,8 +27,8 @@ def run(
 ):
     """Train or observe every member, store the table with its provenance, and return it.
 
-    ``root`` is where the data lie, or a folder of images (see `load`), ``folder`` where the result
-    goes (the book's own by default), ``cache`` where checkpoints are kept until the result is
+    ``root`` is where the data lie, or a folder of images (see `load`); ``folder``, where the result
+    goes, is the book's own by default; ``cache`` is where checkpoints are kept until the result is
     stored: a run that was stopped goes on from where each group of members was saved last. A group
     too large for the device's memory is halved, and its halves run one after the other. Under
     ``torchrun`` the members are divided among the processes, and the first one stores the table of

@@ -20,10 +20,12 @@ from helpers import checks
 
 _BELOW = math.exp(0.5) * math.erfc(1 / math.sqrt(2)) / 2  # E[eᶻ; z < 0], z ~ N(0, 1)
 _BELOW2 = math.exp(2.0) * math.erfc(math.sqrt(2)) / 2  # E[e²ᶻ; z < 0]
-#: SELU(s) = LAMBDA·s above zero, LAMBDA·ALPHA·(eˢ − 1) below: mean 0, variance 1 for s ~ N(0, 1).
+#: SELU(s) = `LAMBDA`·s above zero, `LAMBDA`·`ALPHA`·(eˢ − 1) below. This one, 1.6733, makes its
+#: mean 0 for s ~ N(0, 1).
 ALPHA = 1 / math.sqrt(2 * math.pi) / (1 / 2 - _BELOW)
+#: SELU's factor, 1.0507, which makes its variance 1 for s ~ N(0, 1).
 LAMBDA = 1 / math.sqrt(1 / 2 + ALPHA**2 * (_BELOW2 - 2 * _BELOW + 1 / 2))
-#: SELU's limit far below zero.
+#: SELU's limit far below zero, −1.7581.
 FLOOR = -LAMBDA * ALPHA
 
 

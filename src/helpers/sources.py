@@ -1,6 +1,7 @@
 """Where the image sets come from: their files, downloaded, verified and read as they are.
 
-Each function here returns the images of one split as ``Pixels``; `datasets` makes tensors of them.
+`digits`, `downloaded` and `folder` return the images of one split as `Pixels`;
+`helpers.datasets` makes tensors of them.
 """
 
 import gzip
@@ -19,16 +20,19 @@ from torch.nn.functional import interpolate
 # scikit-learn's digits are fourteen sheets of some 130 digits, one after another, each with the
 # classes in the same order: one hand at a time. So the set is cut, not shuffled, where the
 # twelfth sheet begins: the test digits are on sheets of which none is trained on.
+#: So many of the digits are for training.
 DIGITS_TRAIN = 1415
+#: Of scikit-learn's file of digits.
 DIGITS_SHA256 = "09f66e6debdee2cd2b5ae59e0d6abbb73fc2b0e0185d2e1957e9ebb51e23aa22"
 
-# Of MNIST's unpacked files torchvision only asks whether they exist.
+#: Of MNIST's unpacked files, of which torchvision only asks whether they exist.
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
+#: The sets that torchvision downloads, and its names for them.
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "cifar10": "CIFAR10"}
 
 
@@ -43,7 +47,10 @@ class Pixels(NamedTuple):
 
 
 def digits(split: str) -> Pixels:
-    """The 8×8 digits of scikit-learn, scaled up to 28×28. 1,415 to train on, 382 to test."""
+    """The 8×8 digits of scikit-learn, scaled up to 28×28: 1,415 to train on, 382 to test.
+
+    Raises FileNotFoundError without scikit-learn, ValueError where its file is another.
+    """
     # Importing scikit-learn for one table would cost every notebook seconds and 100 MB.
     package = find_spec("sklearn")
     if package is None:
@@ -61,7 +68,11 @@ def digits(split: str) -> Pixels:
 
 
 def downloaded(name: str, root: Path, split: str) -> Pixels:
-    """One of ``TORCHVISION``'s sets, downloaded into ``root`` unless it is there."""
+    """One of the sets in `TORCHVISION`, downloaded into ``root`` unless it is there.
+
+    Every file is verified before it is read. Raises ValueError for a damaged one, FileNotFoundError
+    where there is none and no way to download it.
+    """
     import torchvision  # 160 MB and two seconds that the digits do without
 
     source = getattr(torchvision.datasets, TORCHVISION[name])
@@ -115,7 +126,11 @@ def _verify_all(name: str, source: type, paths: list[Path]) -> None:
 
 
 def folder(place: Path, size: int | None, split: str) -> Pixels:
-    """The images in ``place/split/<class>/`` as RGB, all of one size or resized to ``size``²."""
+    """The images in ``place/split/<class>/`` as RGB, resized to squares of side ``size``, if given.
+
+    Raises FileNotFoundError for a missing folder or an empty class; ValueError for classes that
+    differ between the splits, a file that is no image, and images of several sizes.
+    """
     from PIL import Image
     from torchvision.datasets.folder import ImageFolder, find_classes
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from helpers import checks
 
+#: Significant digits of what is shown.
 DIGITS = 4
 
 

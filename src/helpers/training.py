@@ -54,38 +54,42 @@ def train(
 ):
     """Train networks in place; return what happened as a tidy table.
 
-    ``networks`` is one network, or a sequence of E with one architecture that are trained at once
-    as stacked tensors: a member comes out as it would alone, but for rounding and for the random
-    numbers of dropout and augmentation, and one that goes to inf or NaN does not disturb the
-    others. ``images`` is whatever batch a network takes, shape (N, ...), and ``labels`` is int64,
-    (N,) or for several answers an example (N, answers), both on the networks' device.
-    ``optimizer`` makes one from parameters: ``sgd(0.1)``, ``rmsprop(1e-3)``,
-    ``functools.partial(torch.optim.Adam, lr=1e-3)``; for several networks it must be one that
-    treats every number by itself. ``generator`` shuffles the examples before every epoch, and the
-    first one seeds dropout and augmentation; the global random state is left as it was. A sequence
-    of E gives each network an order of its own, a single one gives all the same.
+    * ``networks``: one network, or a sequence of E with one architecture that are trained at once
+      as stacked tensors. A member comes out as it would alone, but for rounding and for the random
+      numbers of dropout and augmentation, and one that goes to inf or NaN does not disturb the
+      others.
+    * ``images``: whatever batch a network takes, shape (N, …). ``labels``: int64, (N,) or for
+      several answers an example (N, answers). Both are on the networks' device.
+    * ``epochs`` and ``batch_size``: the last batch of an epoch may be smaller.
+    * ``optimizer`` makes one from parameters: ``sgd(0.1)`` and the others of `helpers.optimizers`,
+      or ``functools.partial(torch.optim.Adam, lr=1e-3)``. For several networks it must be one that
+      treats every number by itself.
+    * ``generator`` shuffles the examples before every epoch, and the first one seeds dropout and
+      augmentation; the global random state is left as it was. A sequence of E gives each network an
+      order of its own, a single one gives all the same.
+    * ``loss``: a key of `LOSSES`.
+    * ``drops``: shares of the whole run, each below 1, where the learning rate falls to a tenth.
+    * ``augment``: a key of `AUGMENTATIONS`; it changes every batch before it is trained on.
+    * ``test``: a pair of images and labels, evaluated before the first and after every epoch.
+    * ``autocast``: such as ``torch.bfloat16``, runs the forward pass in that type; weights, loss
+      and statistics keep the network's.
+    * ``record(network, step)`` may return further numbers about a network, at the steps in
+      ``record_at`` (0 is before training), or without it when the test set is evaluated.
+    * ``steps`` ends the run early, after so many.
+    * ``capture``: on CUDA the steps are recorded once and replayed. A network whose forward pass
+      waits for the GPU (``.item()``, a boolean mask) cannot be, and needs ``capture=False``.
+    * ``checkpoint``: a file in which the state is saved every ``interval`` seconds and at the end.
+      A later call with the same arguments goes on from there to the bit-identical table, on one
+      device and thread count. One file belongs to one configuration: that is for the caller to see
+      to.
+    * ``progress`` is called with the number of examples done so far, over all networks, at the
+      start and after every step.
 
-    ``loss`` is a key of `LOSSES`. ``drops`` are shares of the whole run, each below 1: there the
-    learning rate falls to a tenth. ``augment``, a key of `AUGMENTATIONS`, changes every batch of
-    images before it is trained on. ``test``, a pair of images and labels, is evaluated before the
-    first and after every epoch. ``autocast=torch.bfloat16`` runs the forward pass in that type;
-    weights, loss and statistics keep the network's. ``record(network, step)`` may return further
-    numbers about a network, at the steps in ``record_at`` (0 is before training), or without it
-    when the test set is evaluated. ``steps`` ends the run early, after so many. On CUDA the steps
-    are recorded once and replayed; a network whose forward pass waits for the GPU (``.item()``, a
-    boolean mask) cannot be, and needs ``capture=False``. ``progress`` is called with the number of
-    examples done so far, over all networks, at the start and after every step.
-
-    With ``checkpoint``, a file, the state is saved every ``interval`` seconds and at the end,
-    and a later call with the same arguments goes on from there to the bit-identical table (on one
-    device and thread count). One file belongs to one configuration: that is for the caller to see
-    to.
-
-    Returns a DataFrame with the columns epoch, step (both from 1; 0 is before training),
-    quantity and value, and for a sequence of networks first ``member``, from 0: ``loss`` is the
-    mean over the step's batch before its update, ``test_loss`` and ``test_accuracy`` those of the
-    test set. inf and NaN are recorded as such. ``attrs["seconds"]`` is the wall time of all
-    sessions together. Raises ValueError for bad arguments and for a checkpoint that does not fit.
+    Returns a DataFrame with the columns ``epoch``, ``step`` (both from 1; 0 is before training),
+    ``quantity`` and ``value``, and for a sequence of networks first ``member``, from 0. ``loss`` is
+    the mean over the step's batch before its update, ``test_loss`` and ``test_accuracy`` those of
+    the test set. inf and NaN are recorded as such. ``attrs["seconds"]`` is the wall time of all
+    calls together. Raises ValueError for bad arguments and for a checkpoint that does not fit.
     """
     single = isinstance(networks, nn.Module)
     modules = [networks] if single else list(networks)
@@ -195,7 +199,11 @@ def evaluate(
     loss: str = "logits",
     autocast: torch.dtype | None = None,
 ) -> tuple[float, float]:
-    """Mean loss and share of right answers, without dropout; NaN is never a right answer."""
+    """Return mean loss and share of right answers, without dropout; NaN is never a right answer.
+
+    ``images`` (N, …) and ``labels`` (N,) or (N, answers) are on the network's device; ``loss`` is a
+    key of `LOSSES`, and ``autocast`` as in `train`. The network keeps its mode.
+    """
     criterion = LOSSES[checks.known("loss", loss, LOSSES)]
     mode = network.training
     mean_loss, accuracy = (
