@@ -23,8 +23,9 @@ def notebook_renderer(spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension with Sphinx (`sphinx.extra_extensions` in `_config.yml`)."""
-    from . import charts, pages
+    from . import charts, pages, printing
 
     charts.setup(app)
     pages.setup(app)
+    printing.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
