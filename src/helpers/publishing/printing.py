@@ -31,26 +31,37 @@ def table_of(html: str) -> list[nodes.Element]:
     found = BeautifulSoup(html, "html.parser").select_one("table.dataframe")
     if not (found and found.thead and found.tbody):
         raise ValueError(f"expected the HTML of a data frame, got {html[:60]!r}")
-    first = found.thead.find_all("tr")[0].find_all(["th", "td"])
-    columns = sum(int(cell.get("colspan", 1)) for cell in first)
     leading = max(len(row.find_all("th")) for row in found.tbody.find_all("tr"))
+    head, body = (_rows(part) for part in (found.thead, found.tbody))
+    columns = sum(1 + entry.get("morecols", 0) for entry in head[0])
     group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in range(columns)], cols=columns)
-    for part, made in ((found.thead, nodes.thead()), (found.tbody, nodes.tbody())):
-        made.extend(_row(row) for row in part.find_all("tr"))
-        group += made
-    spec = "L" * leading + "R" * (columns - leading)  # lines break where a table would be too wide
+    group += [nodes.thead("", *head), nodes.tbody("", *body)]
+    spec = "L" * leading + "R" * (columns - leading)  # both break lines where all is too wide
     return [addnodes.tabular_col_spec(spec=spec), nodes.table("", group)]
 
 
-def _row(row: Any) -> nodes.row:
-    made = nodes.row()
-    for cell in row.find_all(["th", "td"]):
-        text = cell.get_text().strip()
-        entry = nodes.entry("", *([nodes.paragraph("", text)] if text else []))
-        for span, more in (("colspan", "morecols"), ("rowspan", "morerows")):
-            if int(cell.get(span, 1)) > 1:
-                entry[more] = int(cell[span]) - 1
-        made += entry
+def _rows(part: Any) -> list[nodes.row]:
+    """Return the rows of a head or a body; a cell over many rows stands in its first of them."""
+    made, below = [], {}  # below: how many rows are still to come under the cell at a column
+    for row in part.find_all("tr"):
+        entries, cells, column = nodes.row(), iter(row.find_all(["th", "td"])), 0
+        while True:
+            if below.get(column, 0):
+                below[column] -= 1
+                entries += nodes.entry()
+                column += 1
+                continue
+            cell = next(cells, None)
+            if cell is None:
+                break
+            text, wide = cell.get_text().strip(), int(cell.get("colspan", 1))
+            entry = nodes.entry("", *([nodes.paragraph("", text)] if text else []))
+            if wide > 1:
+                entry["morecols"] = wide - 1
+            below[column] = int(cell.get("rowspan", 1)) - 1
+            entries += entry
+            column += wide
+        made.append(entries)
     return made
 
 
@@ -151,8 +162,9 @@ class SvgToPdf(ImageConverter):
         return True
 
     def convert(self, _from: str, _to: str) -> bool:
-        """Write the PDF `_to` of the drawing `_from`."""
-        Path(_to).write_bytes(vl_convert.svg_to_pdf(Path(_from).read_text(encoding="utf-8")))
+        """Write the PDF `_to` of the drawing `_from`; its gray, which suits dark pages too, darker."""
+        drawing = Path(_from).read_text(encoding="utf-8").replace("#808080", "#444444")
+        Path(_to).write_bytes(vl_convert.svg_to_pdf(drawing))
         return True
 
 
