@@ -36,7 +36,7 @@ def table_of(html: str) -> list[nodes.Element]:
     columns = sum(1 + entry.get("morecols", 0) for entry in head[0])
     group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in range(columns)], cols=columns)
     group += [nodes.thead("", *head), nodes.tbody("", *body)]
-    spec = "L" * leading + "R" * (columns - leading)  # both break lines where all is too wide
+    spec = "l" * leading + "R" * (columns - leading)  # R breaks lines where all is too wide
     return [addnodes.tabular_col_spec(spec=spec), nodes.table("", group)]
 
 
@@ -199,7 +199,7 @@ def _configure(app: Sphinx, config: Config) -> None:
         "maketitle": r"\booktitlepage",
         "makeindex": "",
         "printindex": "",
-        "figure_align": "!htb",
+        "figure_align": "htbp",
     }
 
 
