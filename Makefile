@@ -2,6 +2,7 @@
 #
 #   make book      build the pages into _build/html (installs what it needs; no torch)
 #   make test      install everything; unit tests, and every notebook rerun and compared
+#   make pdf       the book as one PDF, _build/pdf/first-weights.pdf (needs LaTeX; says what is missing)
 #   make results   make every stored result again, on this machine's data and device
 #   make check     do the stored results still follow from the code? A small part of each, again
 #   make bench     how fast networks train here beside a plain loop; what normalization costs;
@@ -22,7 +23,7 @@ NOTEBOOKS := $(wildcard book/*.ipynb)
 # What the page shows without scrolling.
 NOTEBOOK_LINES := --line-length 84
 
-.PHONY: help book test unit test-browser portable results check bench run-notebooks links lint \
+.PHONY: help book pdf test unit test-browser portable results check bench run-notebooks links lint \
   format lab clean
 
 help:
@@ -30,6 +31,11 @@ help:
 
 book: $(VENV)/.book
 	$(BIN)/jupyter-book build . -W -n --keep-going
+
+pdf: $(VENV)/.book
+	$(BIN)/python -m helpers.publishing.press check
+	$(BIN)/jupyter-book build . --builder latex -W -n --keep-going
+	$(BIN)/python -m helpers.publishing.press _build/latex/first-weights.tex _build/pdf
 
 test: $(VENV)/.everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest --nbval -n auto --dist loadfile

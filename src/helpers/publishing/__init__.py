@@ -23,11 +23,12 @@ def notebook_renderer(spec: dict[str, Any], **metadata: Any) -> dict[str, Any]:
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension with Sphinx (`sphinx.extra_extensions` in `_config.yml`)."""
-    from . import charts, citing, formulas, found, pages
+    from . import charts, citing, formulas, found, pages, printing
 
     charts.setup(app)
     formulas.setup(app)
     pages.setup(app)
     found.setup(app)
     citing.setup(app)
+    printing.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

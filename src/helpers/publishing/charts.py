@@ -10,6 +10,7 @@ import vl_convert
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util import logging
+from sphinx.util.texescape import escape
 
 from . import MIME_TYPE, drawing
 from .keeping import kept
@@ -51,7 +52,9 @@ def _visit_latex(self: Any, node: chart) -> None:
     if made:
         name = f"chart-{hashlib.sha256(made).hexdigest()[:16]}.pdf"
         (Path(self.builder.outdir) / name).write_bytes(made)
-        self.body.append(rf"\noindent\sphinxincludegraphics{{{name}}}")
+        self.body.append(rf"\bookchart{{{name}}}")
+        if state := drawing.start_state(node["spec"]):
+            self.body.append(rf"\bookchartnote{{{escape(state, 'xelatex')}}}")
     raise nodes.SkipNode
 
 

@@ -134,6 +134,19 @@ def _rows_of_marks(marks: list[tuple[str, float]], track: int) -> int:
     return len(ends)
 
 
+def start_state(spec: Spec) -> str:
+    """Say at which values the sliders and menus of `spec` start; "" where it has none."""
+    said = []
+    for param in spec.get("params", []):
+        bind, value = param.get("bind"), param.get("value")
+        if isinstance(bind, dict):
+            inputs = {param["name"]: bind} if "input" in bind else bind
+            for name, shown in inputs.items():
+                start = value.get(name) if isinstance(value, dict) else value
+                said.append(f"{shown.get('name', name).strip()} = {start}")
+    return ", ".join(said)
+
+
 def chart_html(spec: Spec) -> str:
     """Return the HTML of one chart: room for its controls, its pictures, its specification."""
     layouts = {"wide": spec, "narrow": narrow(spec)}

@@ -1,0 +1,222 @@
+"""The book on paper: one PDF with the numbers, parts and chapters of the pages.
+
+For the LaTeX builder alone. What a page folds or moves must here be left out or stand still;
+how it looks is said in `printing.tex`. `press.py` runs LaTeX.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import vl_convert
+from bs4 import BeautifulSoup
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinx.transforms.post_transforms.images import ImageConverter
+from sphinx.util.texescape import escape
+from sphinx_exercise.nodes import exercise_enumerable_node
+
+FILE = "first-weights.tex"
+LOGO = "book-logo.pdf"
+SUBTITLE = "An interactive article on neural-network initialization"
+
+
+def table_of(html: str) -> list[nodes.Element]:
+    """Return pandas' HTML as a table of docutils, behind its columns' alignment: index, numbers.
+
+    Raises `ValueError` where there is no table with a head and a body.
+    """
+    found = BeautifulSoup(html, "html.parser").select_one("table.dataframe")
+    if not (found and found.thead and found.tbody):
+        raise ValueError(f"expected the HTML of a data frame, got {html[:60]!r}")
+    leading = max(len(row.find_all("th")) for row in found.tbody.find_all("tr"))
+    head, body = (_rows(part) for part in (found.thead, found.tbody))
+    columns = sum(1 + entry.get("morecols", 0) for entry in head[0])
+    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in range(columns)], cols=columns)
+    group += [nodes.thead("", *head), nodes.tbody("", *body)]
+    spec = "l" * leading + "R" * (columns - leading)  # R breaks lines where all is too wide
+    return [addnodes.tabular_col_spec(spec=spec), nodes.table("", group)]
+
+
+def _rows(part: Any) -> list[nodes.row]:
+    """Return the rows of a head or a body; a cell over many rows stands in its first of them."""
+    made, below = [], {}  # below: how many rows are still to come under the cell at a column
+    for row in part.find_all("tr"):
+        entries, cells, column = nodes.row(), iter(row.find_all(["th", "td"])), 0
+        while True:
+            if below.get(column, 0):
+                below[column] -= 1
+                entries += nodes.entry()
+                column += 1
+                continue
+            cell = next(cells, None)
+            if cell is None:
+                break
+            text, wide = cell.get_text().strip(), int(cell.get("colspan", 1))
+            entry = nodes.entry("", *([nodes.paragraph("", text)] if text else []))
+            if wide > 1:
+                entry["morecols"] = wide - 1
+            below[column] = int(cell.get("rowspan", 1)) - 1
+            entries += entry
+            column += wide
+        made.append(entries)
+    return made
+
+
+class FrameTables(SphinxPostTransform):
+    """Set data frames as tables. MyST-NB would choose their text, which breaks wide ones in two."""
+
+    formats = ("latex",)
+    default_priority = 3  # before MyST-NB chooses, at 4
+
+    def run(self, **kwargs: Any) -> None:
+        """Put a table in the place of each output that has one in HTML."""
+        for raw in list(self.document.findall(nodes.raw)):
+            bundle = raw.parent.parent
+            if raw["format"] == "html" and bundle.get("nb_element") == "mime_bundle":
+                bundle.replace_self(table_of(raw.astext()))
+
+
+class DrawingCode(SphinxPostTransform):
+    """Leave out the code that the page folds away: it draws, and is not the subject."""
+
+    formats = ("latex",)
+    default_priority = 200
+
+    def run(self, **kwargs: Any) -> None:
+        """Take the source out of each cell with folded input."""
+        for cell in list(self.document.findall(nodes.container)):
+            if cell.get("hide_mode") == "input":
+                for child in list(cell.children):
+                    if child.get("nb_element") == "cell_code_source":
+                        cell.remove(child)
+
+
+class Structure(SphinxPostTransform):
+    """Give the parts their names, and everything the number that it has on the pages."""
+
+    formats = ("latex",)
+    default_priority = 200
+
+    def run(self, **kwargs: Any) -> None:
+        """Put LaTeX's own commands before chapters, figures and equations."""
+        root = self.env.config.root_doc
+        files = {node["docname"]: node for node in self.document.findall(addnodes.start_of_file)}
+        trees = list(self.env.get_doctree(root).findall(addnodes.toctree))
+        for tree in trees:
+            for name in tree["includefiles"]:
+                depth = 0 if tree.get("numbered") else -1
+                before = rf"\setcounter{{secnumdepth}}{{{depth}}}"
+                if tree.get("caption") and name == tree["includefiles"][0]:
+                    before = rf"\bookpart{{{_tex(tree['caption'])}}}{before}"
+                self._put_before(files[name], before)
+        self._number(root)
+        for node in list(self.document.findall(exercise_enumerable_node)):
+            # Links name the page, too; the labels that sphinx-exercise writes do not.
+            name = rf"\detokenize{{{node['docname']}:{node['label']}}}"
+            self._put_before(node, rf"\phantomsection\label{{{name}}}")
+        if trees:
+            self._wrap_front()
+
+    def _wrap_front(self) -> None:
+        """Make a chapter of what stands before the first part: LaTeX's would have no title."""
+        top = next(self.document.findall(nodes.section))
+        own = [node for node in top[1:] if not next(node.findall(addnodes.start_of_file), None)]
+        for node in own:
+            top.remove(node)
+        front = nodes.section("", nodes.title("", "Introduction"), *own, ids=["introduction"])
+        top.insert(1, nodes.raw("", r"\setcounter{secnumdepth}{-1}", format="latex"))
+        top.insert(2, front)
+
+    def _number(self, root: str) -> None:
+        kinds = {nodes.figure: "figure", nodes.table: "table", nodes.math_block: "displaymath"}
+        counters = {"displaymath": "equation"}
+        for node in list(self.document.findall(lambda node: type(node) in kinds)):
+            owner = node
+            while owner is not None and not isinstance(owner, addnodes.start_of_file):
+                owner = owner.parent
+            kind = kinds[type(node)]
+            known = self.env.toc_fignumbers.get(owner["docname"] if owner else root, {})
+            numbers = known.get(kind, {})
+            number = next((numbers[name] for name in node["ids"] if name in numbers), None)
+            if number:
+                said = ".".join(map(str, number))
+                self._put_before(
+                    node, rf"\renewcommand{{\the{counters.get(kind, kind)}}}{{{said}}}"
+                )
+
+    @staticmethod
+    def _put_before(node: nodes.Element, latex: str) -> None:
+        node.parent.insert(node.parent.index(node), nodes.raw("", latex + "\n", format="latex"))
+
+
+class SvgToPdf(ImageConverter):
+    """Drawings of the book's own, for LaTeX, which reads no SVG."""
+
+    conversion_rules = [("image/svg+xml", "application/pdf")]  # noqa: RUF012, Sphinx's own form
+
+    def is_available(self) -> bool:
+        """Yes: what draws the charts also draws these."""
+        return True
+
+    def convert(self, _from: str, _to: str) -> bool:
+        """Write the PDF `_to` of the drawing `_from`; its gray, which suits dark pages too, darker."""
+        drawing = Path(_from).read_text(encoding="utf-8").replace("#808080", "#444444")
+        Path(_to).write_bytes(vl_convert.svg_to_pdf(drawing))
+        return True
+
+
+def _tex(text: str) -> str:
+    return escape(text, "xelatex")
+
+
+def _configure(app: Sphinx, config: Config) -> None:
+    """Say what Sphinx asks before its own settings of LaTeX; nothing here touches other builders."""
+    home = config.html_theme_options.get("repository_url", "")
+    told = {
+        "bookaddress": config.html_baseurl or home,
+        "bookrepository": home,
+        "bookyear": config.copyright,
+        "booklogo": LOGO,
+        "booksubtitle": SUBTITLE,
+    }
+    commands = "".join(rf"\newcommand*{{\{name}}}{{{told[name]}}}" + "\n" for name in told)
+    style = Path(__file__).with_suffix(".tex").read_text(encoding="utf-8")
+    config.latex_use_xindy = False
+    config.latex_domain_indices = False
+    config.latex_show_urls = "footnote"
+    config.latex_table_style = ["booktabs"]
+    config.latex_elements = {
+        "papersize": "a4paper",
+        "pointsize": "11pt",
+        "extraclassoptions": "openany,oneside",
+        "sphinxsetup": "hmargin={30mm,30mm},vmargin={26mm,28mm}",
+        "fontpkg": "",
+        "fncychap": "",
+        "preamble": commands + rf"\makeatletter{chr(10)}{style}\makeatother",
+        "maketitle": r"\booktitlepage",
+        "makeindex": "",
+        "printindex": "",
+        "figure_align": "htbp",
+    }
+
+
+def _begin(app: Sphinx) -> None:
+    config = app.config
+    title = config.html_title or config.project
+    # Not earlier: the table of contents says late which page is the first.
+    config.latex_documents = [(config.root_doc, FILE, title, config.author, "manual")]
+    if app.builder.name == "latex" and config.html_logo:
+        drawing = (Path(app.srcdir) / config.html_logo).read_text(encoding="utf-8")
+        Path(app.outdir).mkdir(parents=True, exist_ok=True)
+        (Path(app.outdir) / LOGO).write_bytes(vl_convert.svg_to_pdf(drawing))
+
+
+def setup(app: Sphinx) -> None:
+    """Register the hooks and the transforms."""
+    app.connect("config-inited", _configure, priority=700)  # the addresses are known by then
+    app.connect("builder-inited", _begin)
+    for transform in (FrameTables, DrawingCode, Structure, SvgToPdf):
+        app.add_post_transform(transform)
