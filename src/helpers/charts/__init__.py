@@ -6,9 +6,9 @@ small, green for what is right, vermilion for what is too large. Predictions are
 measurements are marks on them.
 """
 
+from helpers.charts.intervals import ranges
 from helpers.charts.lines import curves, training_curves
 from helpers.charts.passages import passage
-from helpers.charts.ranges import ranges
 from helpers.charts.shapes import matrix, violins
 from helpers.charts.sliders import curve_slider, slider
 from helpers.charts.theme import PALETTE

@@ -23,6 +23,7 @@ __all__ = ["AIMS", "bench", "misses", "plain"]
 PAGES = ("intro", "choosing-weights", "linear-regime", "glorot", "relu-and-he")
 #: Where the processor is slowed down, the front page and the heaviest chapter speak for the rest.
 SLOW_PAGES = ("intro", "glorot")
+#: Steps of a slider in one visit.
 MOVES = 20
 
 

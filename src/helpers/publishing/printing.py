@@ -162,7 +162,7 @@ class SvgToPdf(ImageConverter):
         return True
 
     def convert(self, _from: str, _to: str) -> bool:
-        """Write the PDF `_to` of the drawing `_from`; its gray, which suits dark pages too, darker."""
+        """Write the PDF `_to` of the drawing `_from`; its gray, made for dark pages too, darker."""
         drawing = Path(_from).read_text(encoding="utf-8").replace("#808080", "#444444")
         Path(_to).write_bytes(vl_convert.svg_to_pdf(drawing))
         return True
@@ -173,7 +173,7 @@ def _tex(text: str) -> str:
 
 
 def _configure(app: Sphinx, config: Config) -> None:
-    """Say what Sphinx asks before its own settings of LaTeX; nothing here touches other builders."""
+    """Say what Sphinx asks before its own settings of LaTeX; other builders are left alone."""
     home = config.html_theme_options.get("repository_url", "")
     told = {
         "bookaddress": config.html_baseurl or home,

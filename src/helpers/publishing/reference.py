@@ -56,7 +56,8 @@ def public(module: griffe.Module) -> list[griffe.Object]:
     underscore; values only with a ``#:`` comment or docstring.
     """
     if module.exports is not None:
-        return [module.members[str(name)].final_target for name in module.exports]
+        own = (module.members[str(name)] for name in module.exports)
+        return [member.final_target if member.is_alias else member for member in own]
     own = [m for m in module.members.values() if not m.is_alias and not m.is_module]
     return [m for m in own if not m.name.startswith("_") and (not m.is_attribute or comment(m))]
 
