@@ -29,11 +29,14 @@ def test_nesting_gathers_rows_in_order():
     assert tables.nested(table, ["s"]).to_dict("list") == {
         "s": [2, 1], "x": [[1, 2], [1]], "y": [[0.1111, 0.2], [0.3]]
     }  # fmt: skip
+    assert tables.nested(table[["x"]], []).to_dict("list") == {"x": [[1, 2, 1]]}
 
 
-def test_packing_joins_numbers_and_refuses_words():
+def test_packing_joins_numbers_and_refuses_what_could_not_be_taken_apart():
     table = pd.DataFrame({"s": [2, 2, 1], "x": [1, 2, 1], "y": [0.11111, math.nan, 1e-5]})
     packed = tables.packed(table, ["s"])
     assert packed.to_dict("list") == {"s": [2, 1], "x": ["1 2", "1"], "y": ["0.1111 ", "1e-05"]}
-    with pytest.raises(ValueError, match="'name' holds 'he', no number; name it among"):
-        tables.packed(table.assign(name="he"), ["s"])
+    again = tables.packed(packed, [], separator="|")
+    assert again.to_dict("list") == {"s": ["2|1"], "x": ["1 2|1"], "y": ["0.1111 |1e-05"]}
+    with pytest.raises(ValueError, match="'name' holds 'a b', and ' ' would separate"):
+        tables.packed(table.assign(name="a b"), ["s"])

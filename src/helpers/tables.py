@@ -39,30 +39,36 @@ def nested(table: pd.DataFrame, by: list[str], **rounding) -> pd.DataFrame:
     """Gather the rows that agree in the columns ``by`` into one, every other column as a list.
 
     A chart that flattens the lists again stores each column's name once a group instead of once
-    a row. Order is kept; floats are rounded by `significant`.
+    a row; without ``by`` all is one row. Order is kept; floats are rounded by `significant`.
     """
     rounded = significant(table, **rounding)
-    return rounded.groupby(by, sort=False, dropna=False).agg(list).reset_index()
+    groups = rounded.groupby(by or (lambda _: 0), sort=False, dropna=False)
+    return groups.agg(list).reset_index(drop=not by)
 
 
-def packed(table: pd.DataFrame, by: list[str], **rounding) -> pd.DataFrame:
-    """Gather rows as `nested` does, each list of numbers as one text with spaces between.
+def packed(table: pd.DataFrame, by: list[str], separator: str = " ", **rounding) -> pd.DataFrame:
+    """Gather rows as `nested` does, each list as one text with ``separator`` between its entries.
 
     Stored in a notebook, a list takes a line for each of its numbers, a text a fifth of that.
-    `charts.theme.unpacked` takes it apart in a chart. Raises ValueError for a column of anything
-    but numbers: name it in ``by``.
+    `charts.theme.unpacked` takes it apart in a chart. What is packed can be packed again with
+    another separator. Raises ValueError for a text that holds the separator: name it in ``by``.
     """
     rows = nested(table, by, **rounding)
     for column in rows.columns.difference(by, sort=False):
-        if table[column].dtype.kind not in "fiu":
-            raise ValueError(
-                f"The column {column!r} holds {table[column].iloc[0]!r}, no number; name it among "
-                f"{by}, or leave it out."
-            )
-        rows[column] = rows[column].map(joined)
+        for entries in rows[column]:
+            for entry in entries:
+                if isinstance(entry, str) and separator in entry:
+                    raise ValueError(
+                        f"The column {column!r} holds {entry!r}, and {separator!r} would separate "
+                        f"its entries; name it among {by}, or leave it out."
+                    )
+        rows[column] = rows[column].map(lambda entries: joined(entries, separator))
     return rows
 
 
-def joined(numbers: Iterable[float]) -> str:
-    """Numbers with spaces between; nothing stands for what is not finite, as in JSON."""
-    return " ".join(f"{number:.15g}" if math.isfinite(number) else "" for number in numbers)
+def joined(entries: Iterable[float | str], separator: str = " ") -> str:
+    """Entries as one text; nothing stands for a number that is not finite, as in JSON."""
+    return separator.join(
+        entry if isinstance(entry, str) else f"{entry:.15g}" if math.isfinite(entry) else ""
+        for entry in entries
+    )

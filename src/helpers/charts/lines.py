@@ -10,6 +10,7 @@ from helpers.charts.theme import (
     colors_of,
     domain_of,
     in_one_row,
+    rows_of,
     rule,
     scale_of,
 )
@@ -84,7 +85,7 @@ def curves(
             kept = significant(kept.loc[:, ~kept.columns.duplicated()])
             for log, column in ((log_x, x), (log_y, y)):
                 kept = kept[kept[column] > 0] if log else kept
-            base = alt.Chart(kept).encode(**axes)
+            base = rows_of(kept, [color] if color else []).encode(**axes)
             if low in kept.columns and high in kept.columns:
                 edge = alt.Y(low, type="quantitative", title=y_title or y)
                 layers.append(base.mark_area(opacity=0.22).encode(y=edge, y2=alt.Y2(high)))
@@ -146,7 +147,7 @@ def training_curves(
     summary = significant(summary)
     scale = scale_of(log_y)
     several = bool((grouped.count() > 1).any())
-    base = alt.Chart(summary).encode(
+    base = rows_of(summary, [color]).encode(
         x=alt.X(x, type="quantitative", title=x_title, scale=scale_of(False, padding=4)),
         color=alt.Color(color, type="nominal", title=color_title, scale=colors_of(table[color])),
     )

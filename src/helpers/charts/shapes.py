@@ -89,7 +89,7 @@ def violin_rows(table: pd.DataFrame, *by: str) -> pd.DataFrame:
     """The violins that agree in ``by`` in one row, as texts that `violin_marks` takes apart.
 
     ``position`` and ``reach`` are numbers between spaces, one for each violin; ``half`` is half
-    its width at every bin, in thousandths of the distance between two, and a bar between violins.
+    its width at every bin, in thousandths of the distance between two, a slash between violins.
     """
     rows = []
     groups = table.groupby(list(by), sort=False) if by else [((), table)]
@@ -104,7 +104,7 @@ def violin_rows(table: pd.DataFrame, *by: str) -> pd.DataFrame:
         rows.append(
             dict(zip(by, key))
             | {column: joined(significant(violins[column])) for column in ("position", "reach")}
-            | {"half": "|".join(violins["half"])}
+            | {"half": "/".join(violins["half"])}
         )
     return pd.DataFrame(rows)
 
@@ -127,7 +127,7 @@ def violin_marks(
         chart.transform_calculate(
             positions="split(datum.position, ' ')",
             reaches="split(datum.reach, ' ')",
-            halves="split(datum.half, '|')",
+            halves="split(datum.half, '/')",
         )
         .transform_flatten(["positions", "reaches", "halves"], as_=["place", "reach", "violin"])
         .transform_calculate(parts="split(datum.violin, ' ')", bins="length(datum.parts)")

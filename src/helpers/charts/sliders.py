@@ -96,7 +96,7 @@ def slider(
         one = choice.rows(profiles[profiles["panel"] == panel], f"The panel {panel!r}")
         one = one[[*choice.by, *values]]
         one[values[1:]] = one[values[1:]].where(one[values[1:]] > 0)  # the axis is logarithmic
-        base = choice.chosen_rows(alt.Chart(packed(one, choice.by, floor=0.0)))
+        base = choice.chosen_rows(packed(one, choice.by, floor=0.0))
         base = unpacked(base, *values).encode(
             x=alt.X(
                 "position:Q",
@@ -133,9 +133,9 @@ def slider(
         shapes = violin_rows(choice.rows(spreads, "The table of spreads"), *choice.by)
         rows.insert(
             0,
-            violin_marks(
-                choice.chosen_rows(alt.Chart(shapes)), PALETTE[0], x_title, spread_title
-            ).properties(width=WIDTH - 70, height=170),
+            violin_marks(choice.chosen_rows(shapes), PALETTE[0], x_title, spread_title).properties(
+                width=WIDTH - 70, height=170
+            ),
         )
     return choice.offer(alt.vconcat(*rows), description=description)
 
@@ -196,12 +196,13 @@ def curve_slider(
     x_title, y_title = x_title or x, y_title or y
 
     def draw(rows: pd.DataFrame, keep, what: str) -> alt.Chart:
-        by = [*choice.by, color] if color else choice.by
-        rows = choice.rows(rows, what)[[*by, x, y]]
+        by = [color] if color else []
+        rows = choice.rows(rows, what)[[*choice.by, *by, x, y]]
         # What is tiny is no rounding error of zero where the axis is logarithmic.
         rounding = {"floor": 0.0} if log_y else {}
         rows = rows[rows[y] > 0] if log_y else rows
-        return unpacked(keep(alt.Chart(packed(rows, by, **rounding))), x, y).encode(
+        rows = packed(rows, [*choice.by, *by], **rounding)
+        return unpacked(keep(rows, by), x, y).encode(
             x=alt.X(
                 x,
                 type="quantitative",

@@ -5,7 +5,7 @@ import math
 import altair as alt
 import pandas as pd
 
-from helpers.tables import significant
+from helpers.tables import packed, significant
 
 #: Told apart under the common color-vision deficiencies, and on white and on near-black.
 PALETTE = ["#0072B2", "#009E73", "#D55E00", "#B65FA0", "#A07400", "#5D7F99"]
@@ -91,7 +91,8 @@ def axis_of(column: pd.Series, log: bool) -> alt.Axis:
     first, last = (math.floor(math.log10(shown.min())), math.ceil(math.log10(shown.max())))
     if last - first < 2:
         return alt.Axis(format="~g", tickCount=6)
-    decades = range(first, last + 1, -(-(last - first) // 7))
+    step = -(-(last - first) // 7)
+    decades = range(-(-first // step) * step, last + 1, step)  # 10⁰ is among them, if in sight
     far = first < -3 or last > 4
     return alt.Axis(values=[10.0**d for d in decades], format=".0e" if far else "~g")
 
@@ -118,16 +119,27 @@ def in_one_row(chart: alt.TopLevelMixin, labels: list) -> alt.TopLevelMixin:
     return chart.configure_legend(columns=0) if short else chart
 
 
-def unpacked(chart: alt.Chart, *columns: str) -> alt.Chart:
-    """Take apart in the chart what `tables.packed` joined: a row for each number again.
+def unpacked(chart: alt.Chart, *columns: str, separator: str = " ") -> alt.Chart:
+    """Take apart in the chart what `tables.packed` joined: a row for each entry again.
 
-    Filter before: what a reader does not see need not be taken apart.
+    What a space separates are numbers. Filter before: what a reader does not see need not be
+    taken apart.
     """
     # Under other names: Vega would take new rows for changed ones, and complain.
-    split = {f"split {column}": f"split(datum['{column}'], ' ')" for column in columns}
-    numbers = {column: f"toNumber(datum['{column}'])" for column in columns}
+    split = {f"split {column}": f"split(datum['{column}'], '{separator}')" for column in columns}
     chart = chart.transform_calculate(**split)
-    return chart.transform_flatten(list(split), as_=list(columns)).transform_calculate(**numbers)
+    chart = chart.transform_flatten(list(split), as_=list(columns))
+    if separator != " ":
+        return chart
+    return chart.transform_calculate(**{c: f"toNumber(datum['{c}'])" for c in columns})
+
+
+def rows_of(table: pd.DataFrame, by: list[str]) -> alt.Chart:
+    """A chart of the rows of a table, which is stored packed by the columns ``by`` if long."""
+    columns = [column for column in table.columns if column not in by]
+    if len(table) < 30 or any(table[column].dtype.kind not in "fiu" for column in columns):
+        return alt.Chart(table)
+    return unpacked(alt.Chart(packed(table, by)), *columns)
 
 
 def rule(label: str, value: float, axis: str = "x") -> alt.LayerChart:

@@ -127,7 +127,7 @@ def _rows_of_marks(marks: list[tuple[str, float]], track: int) -> int:
     """Rows that labels, centered at their places in pixels, take so that no two overlap."""
     ends: list[float] = []
     for label, place in sorted(marks, key=lambda mark: mark[1]):
-        width = max(44, 16 + 8.5 * len(label))  # as in charts.css, with some air
+        width = max(44, 16 + 7.6 * len(label))  # as in charts.css, with some air
         left = min(max(place - width / 2, 0), track - width)
         row = next((row for row, end in enumerate(ends) if end <= left), len(ends))
         ends[row : row + 1] = [left + width]
@@ -152,7 +152,7 @@ def chart_html(spec: Spec) -> str:
     layouts = {"wide": spec, "narrow": narrow(spec)}
     pictures = {name: static_svg(layout) for name, layout in layouts.items()}
     style = f"--wide-controls:{control_rows(spec, 500, phone=False)}"
-    style += f";--narrow-controls:{control_rows(spec, 300, phone=True)}"
+    style += f";--narrow-controls:{control_rows(spec, 288, phone=True)}"
     for name, svg in pictures.items():
         for side in ("width", "height"):
             size = re.search(rf' {side}="([0-9.]+)"', svg)[1]
