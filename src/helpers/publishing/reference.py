@@ -8,6 +8,7 @@ that Sphinx's own Python directives would make, so names can be linked to and se
 
 import ast
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,7 +19,6 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx import addnodes
 from sphinx.application import Sphinx
-from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.docutils import SphinxDirective, switch_source_input
 from sphinx.util.rst import default_role
 
@@ -69,8 +69,12 @@ def members(owner: griffe.Class) -> list[griffe.Object]:
 
 def comment(value: griffe.Attribute) -> str:
     """Return what the source says about a value of a module: a ``#:`` comment, or a docstring."""
-    analyzer = ModuleAnalyzer.for_file(value.filepath, value.module.path)
-    return "\n".join(analyzer.find_attr_docs().get(("", value.name), ())).strip()
+    if value.docstring:
+        return value.docstring.value
+    above = itertools.takewhile(
+        lambda line: line.startswith("#:"), reversed(value.module.lines[: value.lineno - 1])
+    )
+    return "\n".join(line.removeprefix("#:").strip() for line in reversed(list(above)))
 
 
 class parameterlist(addnodes.desc_parameterlist):
