@@ -9,11 +9,11 @@ from pathlib import Path
 
 import griffe
 
-from helpers.publishing import reference
+from helpers.publishing import source
 
 BOOK = Path(__file__).parents[1] / "book"
 OVERVIEW = (BOOK / "helpers.md").read_text(encoding="utf-8")
-MODULES = list(reference.modules())
+MODULES = list(source.modules())
 
 
 def block(language: str) -> str:
@@ -24,7 +24,7 @@ def undocumented(module: griffe.Module) -> list[str]:
     """Public classes, functions and values without a word about them."""
     own = [m for m in module.members.values() if not m.is_alias and not m.is_module]
     own = [m for m in own if not m.name.startswith("_") and not excused(m)]
-    return [m.name for m in own if not (reference.comment(m) if m.is_attribute else m.docstring)]
+    return [m.name for m in own if not (source.comment(m) if m.is_attribute else m.docstring)]
 
 
 def excused(member: griffe.Object) -> bool:
@@ -43,15 +43,15 @@ def test_every_module_is_documented_on_one_page_and_in_the_overview():
 
 def test_every_public_name_is_documented():
     assert {m.path: undocumented(m) for m in MODULES if undocumented(m)} == {}
-    assert [m.path for m in MODULES if not m.docstring or not reference.public(m)] == []
+    assert [m.path for m in MODULES if not m.docstring or not source.public(m)] == []
 
 
 def test_a_name_without_a_docstring_is_found(tmp_path):
-    source = '"""A module."""\n#: Said.\nX = 1\nY = 2\ndef f():\n    pass\ndef _g():\n    pass\n'
-    (tmp_path / "careless.py").write_text(source)
+    text = '"""A module."""\n#: Said.\nX = 1\nY = 2\ndef f():\n    pass\ndef _g():\n    pass\n'
+    (tmp_path / "careless.py").write_text(text)
     module = griffe.load("careless", search_paths=[tmp_path])
     assert undocumented(module) == ["Y", "f"]
-    assert [what.name for what in reference.public(module)] == ["X", "f"]
+    assert [what.name for what in source.public(module)] == ["X", "f"]
 
 
 def test_the_example_prints_what_the_page_shows(capsys):
