@@ -47,6 +47,9 @@ def pages() -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "page_name" in metafunc.fixturenames:
         metafunc.parametrize("page_name", pages())
+    if "charted_page" in metafunc.fixturenames:
+        charted = [page for page in pages() if 'class="chart"' in (BOOK / page).read_text("utf-8")]
+        metafunc.parametrize("charted_page", charted)
 
 
 @pytest.fixture(scope="session")

@@ -164,11 +164,9 @@ def can_be_printed(page: Page) -> None:
     """On paper: the text and its charts, dark on white, whole, and nothing that is for screens."""
     page.emulate_media(media="print", color_scheme="dark")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    for_screens = ".bd-sidebar, .bd-header, .bd-header-article, .prev-next-area, .chart-controls"
-    seen = page.locator(f":is({for_screens}):visible").evaluate_all(
-        "all => all.map(e => e.className)"
-    )
-    assert not seen, f"printed, though it is for screens: {seen}"
+    screen = page.locator(f":is({FOR_SCREENS}):visible")
+    printed = screen.evaluate_all("boxes => boxes.map(box => box.className)")
+    assert not printed, f"printed, though it is for screens: {printed}"
     for name, chart in charts(page):
         box = chart.locator(".chart-picture svg:visible").bounding_box()
         assert box["width"] > 50 and box["height"] > 50, f"{name}: too small to see on paper"

@@ -37,6 +37,7 @@ def test_live(browser: Browser, book: Site, page_name: str) -> None:
         page = visit.page
         reading.pictures_are_described(page)
         drawings.are_live(page)
+        drawings.motion_can_be_stopped(page)
         reading.pictures_are_described(page)
         reading.formulas_are_written(page)
         reading.is_light(visit, book.url, BOOK)
@@ -53,12 +54,9 @@ def test_live(browser: Browser, book: Site, page_name: str) -> None:
         reading.complains_about_nothing(visit)
 
 
-def test_controls(browser: Browser, book: Site, page_name: str) -> None:
-    with reading.visit(browser, f"{book.url}/{page_name}") as visit:
-        drawings.are_live(visit.page)
-        drawings.motion_can_be_stopped(visit.page)
-        visit.page.emulate_media(reduced_motion="reduce")
-        visit.page.reload()
+def test_controls(browser: Browser, book: Site, charted_page: str) -> None:
+    address = f"{book.url}/{charted_page}"
+    with reading.visit(browser, address, reduced_motion="reduce") as visit:
         drawings.are_live(visit.page)
         drawings.nothing_moves_by_itself(visit.page)
         drawings.controls_move_marks(visit.page)
@@ -105,6 +103,7 @@ def test_search(browser: Browser, book: Site, served: bool) -> None:
 
 def test_a_page_that_is_not_there(browser: Browser) -> None:
     """The page for lost readers works at any depth below the address it was built for."""
+    assert (BOOK / NOT_FOUND).is_file(), f"no {NOT_FOUND} in the built book"
     lost = (BOOK / NOT_FOUND).read_text(encoding="utf-8")
     prefix = re.search(r'href="(?:\w+://[^/"]+)?(/[^"]*)_static/', lost)[1]
     site = Site(BOOK, prefix)
