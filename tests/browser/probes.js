@@ -85,9 +85,25 @@ globalThis.probes = (() => {
 
   const MARKS = ".role-mark:not(.mark-group, .mark-text) :is(path, rect, circle, line)";
 
+  const inside = ({ left, right, top, bottom }, x, y) =>
+    x >= left && x <= right && y >= top && y <= bottom;
+
+  // Vega cuts the marks of a plot at its frame: a rectangle, in the coordinates of the clipped group.
+  const frame = (shape) => {
+    const clipped = shape.closest("[clip-path]");
+    const id = clipped?.getAttribute("clip-path").match(/#([^)"]+)/)?.[1];
+    const cut = id && document.getElementById(id)?.firstElementChild.getBBox();
+    if (!cut) return null;
+    const toScreen = clipped.getScreenCTM();
+    const start = new DOMPoint(cut.x, cut.y).matrixTransform(toScreen);
+    const end = new DOMPoint(cut.x + cut.width, cut.y + cut.height).matrixTransform(toScreen);
+    return { left: start.x, right: end.x, top: start.y, bottom: end.y };
+  };
+
   const holds = (shape, box, x, y) => {
-    if (x < box.left || x > box.right || y < box.top || y > box.bottom) return false;
-    if (!shape.isPointInFill) return true;
+    if (!inside(box, x, y)) return false;
+    const cut = frame(shape);
+    if (cut && !inside(cut, x, y)) return false;
     return shape.isPointInFill(new DOMPoint(x, y).matrixTransform(shape.getScreenCTM().inverse()));
   };
 

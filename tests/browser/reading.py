@@ -210,19 +210,21 @@ def stands_without_script(page: Page) -> None:
 def finds(visit: Visit, word: str, chapter: str) -> None:
     """Typing a word into the search box leads to the chapter about it."""
     visit.page.locator("button.search-button__button:visible").first.click()
-    box = visit.page.locator("input[type=search]:visible").first
-    box.fill(word)
-    box.press("Enter")
+    visit.page.locator("input[type=search]:visible").first.fill(word)
+    visit.page.keyboard.press("Enter")
     visit.page.wait_for_url("**/search.html?*")
-    result = visit.page.locator(f"#search-results a[href*='{chapter}']").first
-    expect(result, f"{word} is found in {chapter}").to_be_visible()
+    found = visit.page.locator(f"#search-results a[href*='{chapter}']").first
+    expect(found, f"{word} is found in {chapter}").to_be_visible()
+    found.click()
+    visit.page.wait_for_url(f"**/{chapter}*")
 
 
 def leads_back(visit: Visit, address: str, folder: Path) -> None:
     """The page for lost readers, who are anywhere below `address`, has links to the book."""
     links = visit.page.locator("a[href]").evaluate_all("links => links.map(a => a.href)")
     home = urlsplit(address).path.rstrip("/") + "/"
-    own = [urlsplit(link).path for link in links if link.startswith(address)]
+    away = [link for link in links if link.split("#")[0] != visit.page.url]
+    own = [urlsplit(link).path for link in away if link.startswith(address)]
     dead = [path for path in own if not (folder / path.removeprefix(home)).is_file()]
     assert own, f"no link leads back to {address}"
     assert not dead, f"dead links: {dead}"

@@ -1,14 +1,12 @@
 """The built book, page by page, as its readers open it."""
 
-import re
 from pathlib import Path
 
 import drawings
 import files
 import probes
-import pytest
 import reading
-from conftest import BOOK, FRONT_DOOR, NOT_FOUND, ROOT, Site
+from conftest import BOOK, FRONT_DOOR, ROOT, Site
 from playwright.sync_api import Browser, Page
 
 SCREENSHOTS = ROOT / "_build" / "screenshots"
@@ -90,30 +88,3 @@ def test_from_disk_and_on_paper(browser: Browser, page_name: str) -> None:
         reading.can_be_printed(visit.page)
         reading.asks_no_other_host(visit)
         reading.complains_about_nothing(visit)
-
-
-@pytest.mark.parametrize("served", [True, False], ids=["served", "from disk"])
-def test_search(browser: Browser, book: Site, served: bool) -> None:
-    home = book.url if served else BOOK.as_uri()
-    with reading.visit(browser, f"{home}/book/intro.html") as visit:
-        reading.finds(visit, "LSUV", "book/data-dependent.html")
-        reading.asks_no_other_host(visit)
-        reading.complains_about_nothing(visit)
-
-
-def test_a_page_that_is_not_there(browser: Browser) -> None:
-    """The page for lost readers works at any depth below the address it was built for."""
-    assert (BOOK / NOT_FOUND).is_file(), f"no {NOT_FOUND} in the built book"
-    lost = (BOOK / NOT_FOUND).read_text(encoding="utf-8")
-    prefix = re.search(r'href="(?:\w+://[^/"]+)?(/[^"]*)_static/', lost)[1]
-    site = Site(BOOK, prefix)
-    try:
-        with reading.visit(browser, f"{site.url}/no/such/page.html") as visit:
-            complaints = [said for said in visit.complaints if "404" not in said]
-            assert not complaints, f"in the console: {complaints}"
-            reading.asks_no_other_host(visit)
-            reading.is_accessible(visit.page)
-            reading.fits_the_window(visit.page)
-            reading.leads_back(visit, site.url, BOOK)
-    finally:
-        site.close()

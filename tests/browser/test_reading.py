@@ -263,9 +263,15 @@ def test_a_chart_that_is_hard_to_read(opened, chart, message):
 
 
 def test_a_chart_that_is_easy_to_read(opened):
-    texts = f'<g class="role-mark">{BAR}</g><text y="50" fill="#fff">on a bar</text>'
+    marks = (
+        '<clipPath id="frame"><rect width="200" height="60"/></clipPath>'
+        f'<g class="role-mark" clip-path="url(#frame)">{BAR}</g>'
+        '<text y="40" fill="#fff">on a bar</text><text y="90">below it</text>'
+    )
     band = '<path d="M0,0h9v9" fill="#0072b2" opacity=".2"/>'
-    with opened(live(other=texts, mark=band)) as visit:
+    scale = "".join(f'<rect width="9" height="9" fill="#{n}{n}{n}"/>' for n in "56789abcdef")
+    chart = live(other=f'{marks}<g class="role-mark mark-rect">{scale}</g>', mark=band)
+    with opened(chart) as visit:
         drawings.can_be_read(visit.page)
 
 
@@ -437,6 +443,7 @@ def test_a_theme_button(opened, script, head, message):
 
 @pytest.mark.parametrize(("chapter", "found"), [("lsuv.html", True), ("other.html", False)])
 def test_search(opened, tmp_path, chapter, found):
+    written(tmp_path / "lsuv.html", "the chapter")
     written(tmp_path / "search.html", f'<div id="search-results"><a href="{chapter}">x</a></div>')
     form = '<form action="search.html"><input type="search" name="q"></form>'
     with opened(f'<button class="search-button__button">Search</button>{form}') as visit:
@@ -448,7 +455,8 @@ def test_search(opened, tmp_path, chapter, found):
 
 
 def test_a_lost_reader(opened, folder_site, tmp_path):
-    with opened('<a href="page.html">back</a><a href="https://elsewhere.test">x</a>') as visit:
+    with opened('<a href="book.html">back</a><a href="https://elsewhere.test">x</a>') as visit:
+        (tmp_path / "book.html").touch()
         reading.leads_back(visit, folder_site.url, tmp_path)
     with opened('<a href="gone.html">back</a>') as visit:
         with pytest.raises(AssertionError, match="gone.html"):
