@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "_build" / "html"
 FRONT_DOOR = "index.html"  # leads on to the first page at once
+NOT_FOUND = "404.html"  # knows the address that the book is published under
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
@@ -36,8 +37,8 @@ def chromium() -> str:
 def pages() -> list[str]:
     """Return every page of the built book, or end the session telling how to build it."""
     found = sorted(page.relative_to(BOOK).as_posix() for page in BOOK.rglob("*.html"))
-    apart = (FRONT_DOOR, "404.html")  # the latter has all its links below the published path
-    found = [page for page in found if not page.startswith("_static/") and page not in apart]
+    found = [page for page in found if not page.startswith("_static/")]
+    found = [page for page in found if page not in (FRONT_DOOR, NOT_FOUND)]
     if not found:
         pytest.exit("no page in _build/html: build the book first, with: make book", returncode=2)
     return found
@@ -46,6 +47,9 @@ def pages() -> list[str]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "page_name" in metafunc.fixturenames:
         metafunc.parametrize("page_name", pages())
+    if "charted_page" in metafunc.fixturenames:
+        charted = [page for page in pages() if 'class="chart"' in (BOOK / page).read_text("utf-8")]
+        metafunc.parametrize("charted_page", charted)
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +60,27 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-class _Silent(SimpleHTTPRequestHandler):
+class _Handler(SimpleHTTPRequestHandler):
+    """Serves files under `prefix` only; anything else gets the folder's 404.html, if it has one."""
+
+    def __init__(self, *args: object, prefix: str, **kwargs: object) -> None:
+        self.prefix = prefix
+        super().__init__(*args, **kwargs)
+
+    def translate_path(self, path: str) -> str:
+        inside = path.startswith(self.prefix)
+        return super().translate_path(path.removeprefix(self.prefix) if inside else "/no such file")
+
+    def send_error(self, code: int, *args: object) -> None:
+        page = Path(self.directory) / "404.html"
+        if code != 404 or not page.exists():
+            super().send_error(code, *args)
+            return
+        self.send_response(404)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(page.read_bytes())
+
     def log_message(self, *args: object) -> None:
         pass
 
@@ -64,10 +88,10 @@ class _Silent(SimpleHTTPRequestHandler):
 class Site:
     """The files of `folder` under an address on this machine, as `site.url`."""
 
-    def __init__(self, folder: Path) -> None:
-        handler = partial(_Silent, directory=str(folder))
+    def __init__(self, folder: Path, prefix: str = "/") -> None:
+        handler = partial(_Handler, directory=str(folder), prefix=prefix)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.url = f"http://127.0.0.1:{self.server.server_port}{prefix.rstrip('/')}"
         Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -77,8 +101,9 @@ class Site:
 
 @pytest.fixture(scope="session")
 def book() -> Iterator[Site]:
+    """The book as its readers have it: not at the root of a host, but somewhere below."""
     pages()
-    site = Site(BOOK)
+    site = Site(BOOK, "/somewhere/below/")
     yield site
     site.close()
 
