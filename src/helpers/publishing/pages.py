@@ -100,8 +100,15 @@ MODE = """<script>
     dataset.theme = dataset.mode !== "auto" ? dataset.mode
       : matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     dataset.defaultMode = "auto";
+    // Paper is white.
+    let shown;
+    addEventListener("beforeprint", () => { shown = dataset.theme; dataset.theme = "light"; });
+    addEventListener("afterprint", () => { dataset.theme = shown; });
   })(document.documentElement);
 </script>"""
+
+
+NAMED_TOGGLE = '<summary aria-label="Pages beneath"><span class="toctree-toggle"'
 
 
 class StrictTemplates(BuiltinTemplateLoader):
@@ -124,6 +131,8 @@ def strict(html: str) -> str:
     html = re.sub(r"<script\b(?![^>]*\bdefer\b)(?=[^>]*\bsrc=)", "<script defer", html)
     html = re.sub(r'\bonclick="(\w+(?:\.\w+)*)\(\)"', r'type="button" data-action="\1"', html)
     html = re.sub(r"<th>\s*</th>", "<td></td>", html)  # over an index: no heading of anything
+    # What opens the contents beneath a page has a picture for all its text.
+    html = html.replace('<summary><span class="toctree-toggle"', NAMED_TOGGLE)
     viewport = re.compile(r'\s*<meta name="viewport"[^>]*>')
     html = viewport.sub("", html)
     inline = re.findall(r"<script>(.*?)</script>", html, flags=re.DOTALL)
