@@ -30,10 +30,16 @@ def marks(chart: Locator) -> str:
 
 
 def are_live(page: Page) -> None:
-    """Every chart that is scrolled to gets drawn, with marks, and its static picture goes."""
+    """Every chart that is scrolled to gets drawn, with marks, and its static picture goes.
+
+    It had the room from the start: what stands beneath it does not move.
+    """
     for name, chart in charts(page):
+        before = chart.bounding_box()["height"]
         chart.scroll_into_view_if_needed()
         chart.and_(page.locator(".chart-drawn")).wait_for()
+        after = chart.bounding_box()["height"]
+        assert abs(before - after) < 1, f"{name}: {before} px high, and {after} when drawn"
         assert marks(chart), f"{name}: live, but without marks"
         stayed = chart.locator(".chart-picture > svg").count()
         assert not stayed, f"{name}: the static picture stayed"
@@ -42,6 +48,23 @@ def are_live(page: Page) -> None:
 def can_be_read(page: Page) -> None:
     """Texts stand out from what lies behind them, marks of data from the page; none is cut."""
     probes.find_nothing(page, "faintTexts", "faintMarks", "cutTexts", "collidingTexts")
+
+
+def controls_can_be_touched(page: Page) -> None:
+    """Every control is as large as a fingertip, and lies over no other."""
+    for name, chart in charts(page):
+        boxes = []
+        for control in chart.locator(f"{SLIDER}, select, button").all():
+            box = control.bounding_box()
+            named = f"{name}, {control.evaluate('c => c.ariaLabel || c.textContent')!r}"
+            assert min(box["width"], box["height"]) >= 44, f"{named}: too small to touch"
+            for other, its in boxes:
+                apart = any(
+                    max(box[at] - its[at] - its[size], its[at] - box[at] - box[size]) > -1
+                    for at, size in (("x", "width"), ("y", "height"))
+                )
+                assert apart, f"{named} lies over {other}"
+            boxes.append((named, box))
 
 
 def controls_move_marks(page: Page) -> None:

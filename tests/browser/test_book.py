@@ -57,6 +57,7 @@ def test_controls(browser: Browser, book: Site, charted_page: str) -> None:
     with reading.visit(browser, address, reduced_motion="reduce") as visit:
         drawings.are_live(visit.page)
         drawings.nothing_moves_by_itself(visit.page)
+        drawings.controls_can_be_touched(visit.page)
         drawings.controls_move_marks(visit.page)
         reading.complains_about_nothing(visit)
 
@@ -64,6 +65,7 @@ def test_controls(browser: Browser, book: Site, charted_page: str) -> None:
 def test_phone(browser: Browser, book: Site, page_name: str) -> None:
     with reading.visit(browser, f"{book.url}/{page_name}", width=360, has_touch=True) as visit:
         drawings.are_live(visit.page)
+        drawings.controls_can_be_touched(visit.page)
         picture(visit.page, page_name, "phone")
         reading.unfold(visit.page)
         reading.fits_the_window(visit.page)

@@ -319,6 +319,33 @@ def test_a_dead_control(opened, control, script, message):
         drawings.controls_move_marks(visit.page)
 
 
+BUTTON = '<button style="position:absolute;top:0;left:{};width:{};height:44px">x</button>'
+
+
+@pytest.mark.parametrize(
+    ("left", "width", "message"),
+    [("50px", "50px", "lies over"), ("60px", "30px", "too small"), ("60px", "50px", None)],
+)
+def test_controls_within_reach(opened, left, width, message):
+    with opened(live(BUTTON.format("0", "60px") + BUTTON.format(left, width))) as visit:
+        if message is None:
+            drawings.controls_can_be_touched(visit.page)
+            return
+        with pytest.raises(AssertionError, match=message):
+            drawings.controls_can_be_touched(visit.page)
+
+
+def test_a_chart_that_grows(opened):
+    grow = (
+        "<script>const chart = document.querySelector('.chart');"
+        "chart.style.marginTop = '2000px'; chart.classList.remove('chart-drawn');"
+        "addEventListener('scroll', () => {"
+        "chart.classList.add('chart-drawn'); chart.style.height = '400px'})</script>"
+    )
+    with opened(live() + grow) as visit, pytest.raises(AssertionError, match="400 when drawn"):
+        drawings.are_live(visit.page)
+
+
 def test_controls_that_work(opened):
     marked = SLIDER + '<button aria-label="Set σ to half: 0.105">half</button>'
     reset = RESETTING.replace("'button'", "'button:last-of-type'")
