@@ -142,7 +142,7 @@ def violin_marks(
             left="datum.middle - datum.half",
             right="datum.middle + datum.half",
         )
-        .mark_area(orient="horizontal", color=color, opacity=1)
+        .mark_area(orient="horizontal", color=color, opacity=1, stroke=color, strokeWidth=1)
         .encode(
             x=alt.X(
                 "left:Q",
