@@ -136,14 +136,18 @@ def _rows_of_marks(marks: list[tuple[str, float]], track: int) -> int:
 
 def start_state(spec: Spec) -> str:
     """Say at which values the sliders and menus of `spec` start; "" where it has none."""
-    said = []
+    told = spec.get("usermeta", {}).get("controls", {})
+    starts: dict[str, Any] = {}
     for param in spec.get("params", []):
-        bind, value = param.get("bind"), param.get("value")
-        if isinstance(bind, dict):
-            inputs = {param["name"]: bind} if "input" in bind else bind
-            for name, shown in inputs.items():
-                start = value.get(name) if isinstance(value, dict) else value
-                said.append(f"{shown.get('name', name).strip()} = {start}")
+        value = param.get("value")
+        starts |= value if isinstance(value, dict) else {param["name"]: value}
+    said = []
+    for name, bind in bound_inputs(spec):
+        options, value = told.get(name, {}), starts.get(name)
+        label = options.get("label") or bind.get("name", name).strip()
+        if isinstance(value, (int, float)):
+            value = f"{10**value:.3g}" if options.get("log") else f"{value:.4g}"
+        said.append(f"{label} = {value}")
     return ", ".join(said)
 
 

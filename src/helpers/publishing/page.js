@@ -12,6 +12,17 @@ document.addEventListener("click", ({ target }) =>
   actions[target.closest("[data-action]")?.dataset.action]?.(),
 );
 
+// Paper is white.
+const { dataset } = document.documentElement;
+let theme;
+addEventListener("beforeprint", () => {
+  theme = dataset.theme;
+  dataset.theme = "light";
+});
+addEventListener("afterprint", () => {
+  dataset.theme = theme;
+});
+
 // A box that scrolls sideways can be reached, and then scrolled, by the keyboard.
 const boxes = document.querySelectorAll(".math-body, .cell_output .output, div.highlight pre");
 const reach = ({ target }) => {

@@ -100,10 +100,6 @@ MODE = """<script>
     dataset.theme = dataset.mode !== "auto" ? dataset.mode
       : matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
     dataset.defaultMode = "auto";
-    // Paper is white.
-    let shown;
-    addEventListener("beforeprint", () => { shown = dataset.theme; dataset.theme = "light"; });
-    addEventListener("afterprint", () => { dataset.theme = shown; });
   })(document.documentElement);
 </script>"""
 

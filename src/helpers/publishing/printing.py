@@ -4,6 +4,7 @@ For the LaTeX builder alone. What a page folds or moves must here be left out or
 how it looks is said in `printing.tex`. `press.py` runs LaTeX.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sphinx_exercise.nodes import exercise_enumerable_node
 
 FILE = "first-weights.tex"
 LOGO = "book-logo.pdf"
+LONG = re.compile(r"\w{40,}")
 SUBTITLE = "An interactive article on neural-network initialization"
 
 
@@ -117,6 +119,10 @@ class Structure(SphinxPostTransform):
             # Links name the page, too; the labels that sphinx-exercise writes do not.
             name = rf"\detokenize{{{node['docname']}:{node['label']}}}"
             self._put_before(node, rf"\phantomsection\label{{{name}}}")
+        for text in list(self.document.findall(nodes.Text)):
+            if LONG.search(text):  # a checksum would run out of the page
+                parted = LONG.sub(lambda word: re.sub(".{8}", "\\g<0>\u200b", word[0]), text)
+                text.parent.replace(text, nodes.Text(parted))
         if trees:
             self._wrap_front()
 
@@ -134,12 +140,11 @@ class Structure(SphinxPostTransform):
         kinds = {nodes.figure: "figure", nodes.table: "table", nodes.math_block: "displaymath"}
         counters = {"displaymath": "equation"}
         for node in list(self.document.findall(lambda node: type(node) in kinds)):
-            owner = node
-            while owner is not None and not isinstance(owner, addnodes.start_of_file):
-                owner = owner.parent
-            kind = kinds[type(node)]
-            known = self.env.toc_fignumbers.get(owner["docname"] if owner else root, {})
-            numbers = known.get(kind, {})
+            page = node  # Sphinx writes the page's name on the sections of all but the first
+            while page is not None and "docname" not in page:
+                page = page.parent
+            name, kind = page["docname"] if page else root, kinds[type(node)]
+            numbers = self.env.toc_fignumbers.get(name, {}).get(kind, {})
             number = next((numbers[name] for name in node["ids"] if name in numbers), None)
             if number:
                 said = ".".join(map(str, number))
