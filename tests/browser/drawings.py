@@ -80,7 +80,8 @@ def controls_move_marks(page: Page) -> None:
             _chooses_marks(chart, menu, name)
         reset = chart.get_by_role("button", name="Reset")
         assert reset.count() == 1, f"{name}: {reset.count()} buttons named Reset"
-        reset.click()
+        if reset.is_enabled():  # a button may have led back to the start already
+            reset.click()
         for _ in range(40):
             if marks(chart) == start:
                 break
