@@ -162,8 +162,10 @@ def fits_the_window(page: Page) -> None:
 
 def can_be_printed(page: Page) -> None:
     """On paper: the text and its charts, dark on white, whole, and nothing that is for screens."""
-    page.emulate_media(media="print", color_scheme="dark")
+    page.emulate_media(color_scheme="dark")
+    page.locator("html:not([data-theme]), html[data-theme=dark]").wait_for()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
     screen = page.locator(f":is({FOR_SCREENS}):visible")
     printed = screen.evaluate_all("boxes => boxes.map(box => box.className)")
     assert not printed, f"printed, though it is for screens: {printed}"
