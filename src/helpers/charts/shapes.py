@@ -133,9 +133,7 @@ def violin_marks(
         .transform_calculate(parts="split(datum.violin, ' ')", bins="length(datum.parts)")
         .transform_calculate(numbers="sequence(datum.bins)")
         .transform_flatten(["parts", "numbers"], as_=["part", "bin"])
-        .transform_calculate(
-            half=f"{half} * {grown}" if grown else half, middle="toNumber(datum.place)"
-        )
+        .transform_calculate(half=half, middle="toNumber(datum.place)")
         .transform_filter("datum.half > 0")
         .transform_calculate(
             value=f"{reach} * ((2 * datum.bin + 1) / datum.bins - 1)",

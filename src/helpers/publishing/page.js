@@ -35,7 +35,7 @@ boxes.forEach((box) => watch.observe(box));
 // The buttons that open solutions say of which one they are.
 addEventListener("load", () => {
   for (const button of document.querySelectorAll(".toggle-button")) {
-    const title = button.parentElement.querySelector(".admonition-title");
-    if (title) button.setAttribute("aria-label", `Show or hide: ${title.textContent.trim()}`);
+    const title = button.closest(".admonition-title")?.textContent.trim();
+    if (title) button.setAttribute("aria-label", `Show or hide: ${title}`);
   }
 });
