@@ -13,6 +13,7 @@ from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.builders.latex.nodes import thebibliography
 from sphinx.config import Config
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.transforms.post_transforms.images import ImageConverter
@@ -22,6 +23,7 @@ from sphinx_exercise.nodes import exercise_enumerable_node
 FILE = "first-weights.tex"
 LOGO = "book-logo.pdf"
 LONG = re.compile(r"\w{40,}")
+SOURCES = "sources"
 SUBTITLE = "An interactive article on neural-network initialization"
 
 
@@ -123,8 +125,20 @@ class Structure(SphinxPostTransform):
             if LONG.search(text):  # a checksum would run out of the page
                 parted = LONG.sub(lambda word: re.sub(".{8}", "\\g<0>\u200b", word[0]), text)
                 text.parent.replace(text, nodes.Text(parted))
+        self._mark_sources()
         if trees:
             self._wrap_front()
+
+    def _mark_sources(self) -> None:
+        """Mark where the sources stand, and let their links, which are read, have no footnote."""
+        for number, source in enumerate(list(self.document.findall(nodes.citation))):
+            if number == 0:
+                place = nodes.container(classes=[SOURCES])
+                source.parent.insert(source.parent.index(source), place)
+            for link in list(source.findall(nodes.reference)):
+                if uri := link.get("refuri"):
+                    latex = rf"\href{{{_tex(uri)}}}{{{_tex(link.astext())}}}"
+                    link.replace_self(nodes.raw("", latex, format="latex"))
 
     def _wrap_front(self) -> None:
         """Make a chapter of what stands before the first part: LaTeX's would have no title."""
@@ -155,6 +169,21 @@ class Structure(SphinxPostTransform):
     @staticmethod
     def _put_before(node: nodes.Element, latex: str) -> None:
         node.parent.insert(node.parent.index(node), nodes.raw("", latex + "\n", format="latex"))
+
+
+class Sources(SphinxPostTransform):
+    """List the sources where the pages list them: Sphinx would move them to the end of the book."""
+
+    formats = ("latex",)
+    default_priority = 760  # after Sphinx has moved them, at 750
+
+    def run(self, **kwargs: Any) -> None:
+        """Put the list back into the chapter that `Structure` marked."""
+        moved = next(self.document.findall(thebibliography), None)
+        if moved is not None:
+            moved.parent.remove(moved)
+            place = next(self.document.findall(lambda node: SOURCES in node.get("classes", ())))
+            place.replace_self(moved)
 
 
 class SvgToPdf(ImageConverter):
@@ -223,5 +252,5 @@ def setup(app: Sphinx) -> None:
     """Register the hooks and the transforms."""
     app.connect("config-inited", _configure, priority=700)  # the addresses are known by then
     app.connect("builder-inited", _begin)
-    for transform in (FrameTables, DrawingCode, Structure, SvgToPdf):
+    for transform in (FrameTables, DrawingCode, Structure, Sources, SvgToPdf):
         app.add_post_transform(transform)
