@@ -154,7 +154,7 @@ def test_the_front_door_leads_on_and_can_be_previewed(fork):
 
 def test_the_page_for_lost_readers_links_from_the_top(fork):
     page = (fork / "404.html").read_text(encoding="utf-8")
-    links = re.findall(r'(?:href|src|action)="([^"]+)"', page)
+    links = re.findall(r' (?:href|src|action)="([^"]+)"', page)
     assert "/Fork/book/other.html" in links and "/Fork/search.html" in links
     strange = [link for link in links if not re.match(r"/Fork/|#|https://github\.com/", link)]
     assert strange == []

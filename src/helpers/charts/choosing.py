@@ -72,13 +72,13 @@ class Choice:
         )
         self.parameters = [alt.param(name=self.column, value=value, bind=bind)]
         self.tests = []
-        shown = f"'{name} = ' + format({self._back(self.column)}, '.{3 if log else 4}~g')"
+        shown = f"'{_quoted(name)} = ' + format({self._back(self.column)}, '.{3 if log else 4}~g')"
         for column, title in menus.items():
             bind = alt.binding_select(options=self.options[column], name=f"{title} ")
             signal = f"menu_{column}"  # "width" alone is a signal of Vega's own
             self.parameters.append(alt.param(name=signal, value=self.first[column], bind=bind))
             self.tests.append(f"datum['{column}'] === {signal}")
-            shown += f" + ', {title} ' + {signal}"
+            shown += f" + ', {_quoted(title)} ' + {signal}"
         self.title = alt.Title(alt.expr(shown), fontSize=13, fontWeight="normal")
         placed = self._marks(marks or {})
         said = {"label": name} | ({"log": True} if log else {})
@@ -186,6 +186,11 @@ class Choice:
                 "Leave it out, or compute more values."
             )
         return significant(float(value))
+
+
+def _quoted(text: str) -> str:
+    """Escape a text for Vega, between apostrophes."""
+    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _even(column: pd.Series, parameter: str, log: bool) -> tuple[list[float], float]:
