@@ -1,6 +1,7 @@
 """What `make bench` notes of a page is what the page does. No time is judged here."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -36,12 +37,16 @@ def test_what_is_noted(tmp_path: Path, html: str, live: str, draw: str):
         f"setTimeout(() => {{ {live} }}, 100);"
         f"chart.querySelector('input').addEventListener('input', () => {{ {draw} }})</script>"
     )
-    with (
-        serving.Server({"book": tmp_path / "pages"}, tmp_path / "packages") as server,
-        visits.browser(server.address) as browser,
-    ):
-        address = f"http://{server.address}/book/page.html"
-        found = visits.visit(browser, address, visits.CONDITIONS[0], moves=5)
+    with serving.Server({"book": tmp_path / "pages"}, tmp_path / "packages") as server:
+
+        def visit():
+            with visits.browser(server.address) as browser:
+                address = f"http://{server.address}/book/page.html"
+                return visits.visit(browser, address, visits.CONDITIONS[0], moves=5)
+
+        # In a thread of its own: the other tests' Playwright has this one.
+        with ThreadPoolExecutor() as threads:
+            found = threads.submit(visit).result()
     far = [url for url in found["files"] if serving.CDN in url]
     assert len(far) == found["elsewhere"] == ("canvas" in html)
     assert found["failed"] == [f"http://{server.address}/book/missing.png"]
