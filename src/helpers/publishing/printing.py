@@ -182,7 +182,8 @@ class Sources(SphinxPostTransform):
         moved = next(self.document.findall(thebibliography), None)
         if moved is not None:
             moved.parent.remove(moved)
-            place = next(self.document.findall(lambda node: SOURCES in node.get("classes", ())))
+            containers = self.document.findall(nodes.container)
+            place = next(node for node in containers if SOURCES in node["classes"])
             place.replace_self(moved)
 
 
