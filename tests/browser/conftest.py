@@ -1,7 +1,5 @@
 """A browser, and the built book on a server of its own. Every other host is out of reach."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +9,13 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from helpers.page_speed import visits
+
 ROOT = Path(__file__).parents[2]
 BOOK = ROOT / "_build" / "html"
 FRONT_DOOR = "index.html"  # leads on to the first page at once
 NOT_FOUND = "404.html"  # knows the address that the book is published under
+# Frames at the usual rate, not as the benchmark asks: a chart that plays would take every core.
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     "--disable-sync --no-first-run"
@@ -23,15 +24,10 @@ FLAGS = (
 
 def chromium() -> str:
     """Return the path of the browser, or end the session telling how to get one."""
-    names = [os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"]
-    for name in filter(None, names):
-        if path := shutil.which(name):
-            return path
-    pytest.exit(
-        "no browser found: install Chromium (Debian: apt-get install chromium) "
-        "or set CHROMIUM to the path of one",
-        returncode=2,
-    )
+    try:
+        return visits.chromium()
+    except ValueError as error:
+        pytest.exit(str(error), returncode=2)
 
 
 def pages() -> list[str]:
