@@ -1,0 +1,107 @@
+"""Code that mends a network, as text that runs where ``model`` is the network."""
+
+from torch import nn
+from torch.nn.utils import parametrize
+
+from helpers.diagnosis.findings import Analysis
+from helpers.diagnosis.watching import Use
+from helpers.initializers import LAYERS
+
+_HEAD = "import torch\nfrom helpers import initializers\n\n"
+
+
+def module(analysis: Analysis, layer: str) -> str:
+    """An expression for a layer."""
+    if layer == type(analysis.network).__name__ and layer not in dict(
+        analysis.network.named_modules()
+    ):
+        return "model"
+    return f'model.get_submodule("{layer}")'
+
+
+def _loop(analysis: Analysis, layers, body: list[str]) -> str:
+    """The body for each layer, which it calls ``layer``."""
+    if len(layers) == 1:
+        lines = [f"layer = {module(analysis, layers[0])}", *body]
+        return "\n".join(lines)
+    listed = ",\n    ".join(f'"{name}"' for name in layers)
+    lines = [f"for name in [\n    {listed},\n]:", "    layer = model.get_submodule(name)"]
+    return "\n".join(lines + [f"    {line}" for line in body])
+
+
+def draw(analysis: Analysis, uses: list[Use], activation: str | None) -> str:
+    """Draw layers anew, by the scheme that fits the activation."""
+    layers = tuple(dict.fromkeys(u.layer for u in uses))
+    modules = [u.module for u in uses]
+    device = modules[0].weight.device if hasattr(modules[0], "weight") else "cpu"
+    where = "" if str(device) == "cpu" else f'"{device}"'
+    if any(not isinstance(m, LAYERS) for m in modules):
+        return "import torch\n\n" + _loop(analysis, layers, ["layer.reset_parameters()"])
+    if any(parametrize.is_parametrized(m) for m in modules):
+        body = [
+            "drawn = torch.empty_like(layer.weight)",
+            'torch.nn.init.kaiming_normal_(drawn, nonlinearity="linear")',
+            "layer.weight = drawn",
+        ]
+        return "import torch\n\n" + _loop(analysis, layers, body)
+    scheme = scheme_for(activation)
+    body = [f"initializers.initialize(layer, {scheme}, generator=generator)"]
+    return (
+        _HEAD
+        + f"generator = torch.Generator({where}).manual_seed(0)\n"
+        + _loop(analysis, layers, body)
+    )
+
+
+def scheme_for(activation: str | None) -> str:
+    """The arguments of ``initializers.initialize`` for layers around an activation."""
+    if activation is None or activation in ("tanh", "erf", "hardtanh", "sigmoid"):
+        return '"lecun"' if activation is None else '"glorot"'
+    if activation == "selu":
+        return '"selu"'
+    if activation in ("gelu", "silu", "elu"):
+        return f'"lecun", gain=initializers.gain("{activation}")'
+    return '"he"'
+
+
+def rescale(analysis: Analysis, layer: str, factor: float) -> str:
+    """Multiply a layer's weights."""
+    return (
+        "import torch\n\nwith torch.no_grad():\n"
+        f"    {module(analysis, layer)}.weight.mul_({factor:.4g})"
+    )
+
+
+def zero_bias(analysis: Analysis, names: tuple[str, ...]) -> str:
+    """Set biases to zero."""
+    return "import torch\n\n" + _loop(analysis, names, ["torch.nn.init.zeros_(layer.bias)"])
+
+
+def zero_branch_ends(analysis: Analysis, uses: list[Use]) -> str:
+    """Let residual blocks begin as identities."""
+    layers = tuple(dict.fromkeys(u.layer for u in uses))
+    body = ["torch.nn.init.zeros_(layer.weight)"]
+    if all(getattr(u.module, "bias", None) is not None for u in uses):
+        body.append("torch.nn.init.zeros_(layer.bias)")
+    return "import torch\n\n" + _loop(analysis, layers, body)
+
+
+def center_sigmoids(analysis: Analysis, uses: list[Use]) -> str:
+    """Make each sigmoid, less its mean 1/2 and times 4, pass for a tanh."""
+    layers = tuple(dict.fromkeys(u.layer for u in uses))
+    plain = all(isinstance(u.module, nn.Linear) and u.bias is not None for u in uses)
+    if plain and not any(parametrize.is_parametrized(u.module) for u in uses):
+        device = uses[0].module.weight.device
+        where = "" if device.type == "cpu" else f'"{device}"'
+        body = [
+            'initializers.initialize(layer, "lecun", gain=4, generator=generator)',
+            "layer.bias.data = -layer.weight.detach().sum(1) / 2  # takes away the mean 1/2",
+        ]
+        made = f"generator = torch.Generator({where}).manual_seed(0)\n"
+        return _HEAD + made + _loop(analysis, layers, body)
+    return (
+        "import torch\n\nfor parent in list(model.modules()):\n"
+        "    for name, child in list(parent.named_children()):\n"
+        "        if isinstance(child, torch.nn.Sigmoid):\n"
+        "            setattr(parent, name, torch.nn.Tanh())"
+    )
