@@ -16,6 +16,12 @@ NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
 CHART = "application/vnd.vegalite.v5+json"
 PAGES = ("intro", "which-initializer", "questions", "benchmarks")  # no chapters
 CHAPTERS = [path for path in NOTEBOOKS if path.stem not in PAGES]
+LAUNCH = """import sys
+
+if "google.colab" in sys.modules:  # which has neither the helpers nor two packages
+    !test -d {name} || git clone -q --depth 1 {address}
+    %pip install -q "altair>=6,<7" vl-convert-python
+    sys.path.insert(0, "{name}/src")"""
 EVERY = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -168,6 +174,15 @@ def test_every_name_of_a_figure_or_equation_begins_with_its_chapter(path):
     labels = re.findall(r"\$\$ \((eq-[^)]+)\)", text) + re.findall(r":label: (\S+)", text)
     strange = [label for label in labels if path.stem not in label]
     assert strange == []
+
+
+@EVERY
+def test_a_notebook_finds_the_helpers_on_colab_too(path):
+    """Its first cell fetches them from this repository, and the page shows nothing of it."""
+    address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
+    first = code_cells(read(path))[0]
+    assert source(first) == LAUNCH.format(address=address, name=address.rpartition("/")[2])
+    assert first["metadata"] == {"tags": ["remove-cell"]}
 
 
 def stored(text, q):

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pandas as pd
 import pytest
 
@@ -230,3 +233,19 @@ def test_a_matrix_is_centered_at_zero():
     table = pd.DataFrame({"i": [0, 1], "j": [0, 0], "w": [-2.0, 1.0]})
     chart = charts.matrix(table, x="i", y="j", value="w", description=DESCRIPTION)
     assert chart.to_dict()["encoding"]["color"]["scale"]["domain"] == [-2.0, 0, 2.0]
+
+
+def test_on_colab_altair_draws_and_elsewhere_the_book_stores():
+    """Colab shows no stored Vega-Lite; it is known by a module that its kernels have loaded."""
+    script = (
+        "import sys, types, altair; sys.modules |= {name: types.ModuleType(name) for name in %s};"
+        "import helpers.charts.theme; chart = altair.Chart(altair.Data(values=[])).mark_point();"
+        "print(*chart._repr_mimebundle_())"
+    )
+
+    def types_shown(modules):
+        command = [sys.executable, "-c", script % modules]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert types_shown(["google.colab"]) == ["text/html"]
+    assert types_shown([]) == ["application/vnd.vegalite.v5+json", "text/plain"]

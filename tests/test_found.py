@@ -108,6 +108,7 @@ def fork(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "use_source_button": True,
         "use_edit_page_button": True,
         "use_issues_button": True,
+        "launch_buttons": yaml.safe_load((ROOT / "_config.yml").read_text())["launch_buttons"],
     }
     (source / "conf.py").write_text(
         "extensions = ['myst_nb', 'helpers.publishing']\n"
@@ -143,6 +144,17 @@ def test_the_pages_of_a_fork_lead_to_the_fork(fork):
     assert [place.text for place in places] == [home + "book/intro.html", home + "book/other.html"]
     assert f"Sitemap: {home}sitemap.xml\n" in (fork / "robots.txt").read_text()
     assert (fork / found.PICTURE).read_bytes() == preview.png()
+
+
+def test_a_notebook_of_a_fork_is_launched_from_the_fork(fork):
+    def launching(name):
+        page = (fork / "book" / name).read_text(encoding="utf-8")
+        return set(re.findall(r'href="(https://(?:mybinder|colab)[^"]*)"', page))
+
+    binder = "https://mybinder.org/v2/gh/Ada/Fork/main?urlpath=lab/tree/book/intro.ipynb"
+    colab = "https://colab.research.google.com/github/Ada/Fork/blob/main/book/intro.ipynb"
+    assert launching("intro.html") == {binder, colab}
+    assert launching("other.html") == set()  # nothing to run
 
 
 def test_the_front_door_leads_on_and_can_be_previewed(fork):

@@ -1,6 +1,7 @@
 """What all figures share: the theme, the palette, the axes."""
 
 import math
+import sys
 
 import altair as alt
 import pandas as pd
@@ -63,7 +64,8 @@ def theme() -> alt.theme.ThemeConfig:
     }
 
 
-alt.renderers.enable("first-weights")
+# Colab draws no chart that is stored as Vega-Lite: there Altair brings its own way to.
+alt.renderers.enable("colab" if "google.colab" in sys.modules else "first-weights")
 
 
 def scale_of(log: bool, padding: float | None = None, column: pd.Series | None = None) -> alt.Scale:
