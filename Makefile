@@ -70,10 +70,11 @@ bench: $(VENV)/.everything book
 	$(BIN)/python -m helpers bench normalization --device $(DEVICE)
 	$(BIN)/python -m helpers bench pages
 
-# Run every notebook from a fresh kernel and store its outputs.
+# Run every notebook from a fresh kernel and store its outputs, without what only a kernel has.
 run-notebooks: $(VENV)/.everything
 	$(BIN)/jupyter nbconvert --to notebook --inplace --execute \
 	  --ExecutePreprocessor.record_timing=False $(NOTEBOOKS)
+	$(BIN)/python -m helpers.publishing.storing $(NOTEBOOKS)
 
 # Every link to elsewhere, alive? Into a folder of its own, or the pages would be overwritten.
 links: $(VENV)/.book

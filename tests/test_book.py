@@ -10,6 +10,8 @@ import nbformat
 import pytest
 import yaml
 
+from helpers.publishing import storing
+
 ROOT = Path(__file__).parent.parent
 BOOK = ROOT / "book"
 NOTEBOOKS = sorted(BOOK.glob("*.ipynb"))
@@ -67,8 +69,6 @@ def faults_of_execution(notebook):
                 faults.append(f"code cell {number} stores an error")
             if output.get("name") == "stderr":
                 faults.append(f"code cell {number} stores a warning")
-    if "widgets" in notebook["metadata"]:
-        faults.append("metadata.widgets is stored")
     return faults
 
 
@@ -110,6 +110,13 @@ def test_every_cell_was_run_and_will_be_compared(path):
 
 
 @EVERY
+def test_nothing_is_stored_that_only_a_live_kernel_or_one_run_has(path):
+    removed = storing.strip(nbformat.read(path, as_version=4))
+    command = f"python -m helpers.publishing.storing {path.relative_to(ROOT)}"
+    assert removed == [], f"to be removed by `make run-notebooks` or, without running, `{command}`"
+
+
+@EVERY
 def test_every_figure_is_captioned_named_described_and_cited(path):
     assert faults_of_figures(read(path)) == []
 
@@ -144,8 +151,7 @@ def test_the_rules_catch_what_they_are_for():
     first["execution_count"] = None
     second["source"] = ["# NBVAL_IGNORE_OUTPUT\n", "1"]
     third["outputs"].append({"output_type": "stream", "name": "stderr", "text": "careful"})
-    notebook["metadata"]["widgets"] = {}
-    assert len(faults_of_execution(notebook)) == 4
+    assert len(faults_of_execution(notebook)) == 3
     cell, spec = charts(notebook)[0]
     cell["metadata"] = {}
     spec["description"] = ""
@@ -181,7 +187,8 @@ def test_a_notebook_finds_the_helpers_on_colab_too(path):
     """Its first cell fetches them from this repository, and the page shows nothing of it."""
     address = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     first = code_cells(read(path))[0]
-    assert source(first) == LAUNCH.format(address=address, name=address.rpartition("/")[2])
+    expected = LAUNCH.format(address=address, name=address.rpartition("/")[2])
+    assert source(first) == expected, f"the first code cell is to be:\n{expected}"
     assert first["metadata"] == {"tags": ["remove-cell"]}
 
 
