@@ -73,16 +73,28 @@ def test_citation_and_license():
     assert text("LICENSE").startswith("BSD 3-Clause License")
 
 
+#: What conda-forge calls otherwise than the package index.
+CONDA_NAMES = {"torch": "pytorch-cpu"}
+
+
 def test_environment_is_in_step():
     """Binder gets what pyproject.toml asks for, in ranges that hold the versions of the outputs."""
     project = tomllib.loads(text("pyproject.toml"))["project"]
-    wanted = {Requirement(line).name for line in project["optional-dependencies"]["run"]}
+    wanted = [Requirement(line) for line in project["optional-dependencies"]["run"]]
     pinned = dict(re.findall(r"^([\w.-]+)==(\S+)$", text("constraints.txt"), re.MULTILINE))
     *packages, pip = yaml.safe_load(text("environment.yml"))["dependencies"]
     assert pip == {"pip": ["-e ."]}
     ranges = dict(re.fullmatch(r"([\w-]+)(.*)", package).groups() for package in packages)
-    assert ranges.pop("python") == "=3.11" and ranges.pop("pip") == ""
-    ranges["torch"] = ranges.pop("pytorch-cpu")
-    assert set(ranges) == wanted
+    assert ranges.pop("pip") == ""
+    assert f">{ranges.pop('python')}" == project["requires-python"]
+    names = {CONDA_NAMES.get(one.name, one.name): one for one in wanted}
+    assert set(ranges) == set(names), "not the same packages as in pyproject.toml, [run]"
     for name, allowed in ranges.items():
-        assert SpecifierSet(allowed).contains(pinned[name]), name
+        asked = names[name]
+        assert SpecifierSet(allowed).contains(pinned[asked.name]), f"{name}: constraints.txt"
+        assert oldest(SpecifierSet(allowed)) == oldest(asked.specifier), f"{name}: pyproject.toml"
+
+
+def oldest(specifiers: SpecifierSet) -> str:
+    [version] = (one.version for one in specifiers if one.operator == ">=")
+    return version
