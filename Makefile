@@ -23,7 +23,7 @@ NOTEBOOKS := $(wildcard book/*.ipynb)
 # What the page shows without scrolling.
 NOTEBOOK_LINES := --line-length 84
 
-.PHONY: help book pdf test unit test-browser portable results check bench run-notebooks links lint \
+.PHONY: help book pdf test unit test-browser test-live portable results check bench run-notebooks links lint \
   format lab clean
 
 help:
@@ -45,6 +45,10 @@ unit: $(VENV)/.everything
 
 test-browser: $(VENV)/.everything
 	$(BIN)/pytest tests/browser -n auto
+
+# One kernel at a time: this needs no built book, but the memory of JupyterLab and a browser.
+test-live: $(VENV)/.everything
+	OMP_NUM_THREADS=1 $(BIN)/pytest tests/live
 
 # Outputs must not depend on the machine: six settings, every cell compared in each. A processor
 # without AVX512 would stop at its first instruction, and so has four.

@@ -1,0 +1,34 @@
+"""Every notebook of the book, run in a real JupyterLab, is what was committed."""
+
+import nbformat
+import notebooks
+import pytest
+from conftest import ROOT, Lab
+from notebooks import CHART
+from playwright.sync_api import Browser
+
+from helpers.publishing import storing
+
+NAMES = sorted(path.name for path in (ROOT / "book").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_notebook_runs_and_gives_what_was_committed(browser: Browser, lab: Lab, name: str):
+    committed = nbformat.read(ROOT / "book" / name, as_version=4)
+    code = [cell for cell in committed.cells if cell.cell_type == "code"]
+    charts = sum(CHART in output.get("data", {}) for cell in code for output in cell.outputs)
+    with notebooks.opened(browser, lab, name) as notebook:
+        notebook.run_all()
+        notebook.draws_its_charts(charts)
+        notebook.picture()
+        saved = notebook.saved()
+        notebook.asks_no_other_host()
+        notebook.complains_about_nothing()
+    storing.strip(saved)
+    ran = [cell for cell in saved.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in ran] == list(range(1, len(code) + 1))
+    for number, (before, after) in enumerate(zip(code, ran, strict=True), start=1):
+        kinds = {output.get("name", output.output_type) for output in after.outputs}
+        assert not kinds & {"error", "stderr"}, f"code cell {number}: {after.outputs}"
+        assert after.outputs == before.outputs, f"code cell {number} gives something else"
+    assert saved.cells == committed.cells
