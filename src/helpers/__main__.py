@@ -1,4 +1,5 @@
-"""``python -m helpers``: list the stored results, check them, make them again, and time it."""
+"""``python -m helpers``: what flows in your network; and the stored results: list them, check them,
+make them again, and time it."""
 
 import argparse
 import sys
@@ -40,8 +41,38 @@ def main(arguments: list[str] | None = None) -> int:
             help="where data lie, else HELPERS_DATA; or a folder of images, train/<class>/*",
         )
         command.add_argument("--out", metavar="FOLDER", help="where the result is or goes")
+    diagnose = commands.add_parser(
+        "diagnose", help="what flows in a network of yours at its first weights, and what to change"
+    )
+    diagnose.add_argument(
+        "network", help="package.module:factory, a function that returns it, without arguments"
+    )
+    diagnose.add_argument(
+        "--input",
+        action="append",
+        required=True,
+        metavar="SIZES",
+        help="one example, such as 3x224x224; whole numbers below a limit, '128<30000'; once for "
+        "each argument of the network",
+    )
+    diagnose.add_argument("--batch", type=_count, default=16, metavar="N", help="examples (16)")
+    diagnose.add_argument("--seed", type=int, default=0, help="of weights and inputs (0)")
+    diagnose.add_argument("--dtype", help="float32, float64, bfloat16 or float16; else as built")
+    diagnose.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:0 or mps")
+    diagnose.add_argument(
+        "--repair",
+        metavar="SCHEME",
+        help="say also what `helpers.repair` would do with this scheme, such as lsuv or fitting",
+    )
+    survey = commands.add_parser("survey", help="diagnose torchvision's classifiers as they ship")
+    survey.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
+    survey.add_argument("--out", metavar="FOLDER", help="where the result goes")
     options = parser.parse_args(arguments)
     try:
+        if options.command == "diagnose":
+            return _diagnose(options)
+        if options.command == "survey":
+            return _survey(options)
         if options.command == "list":
             if options.names:
                 print(*experiments.EXPERIMENTS, sep="\n")
@@ -87,6 +118,48 @@ def _list() -> None:
             cost = f"{'not made':>8} {'':6}"
         print(f"{name:<16} {cost}  {experiment.summary}")
     print(f"{'all':<16} {total / 60:8.1f}")
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    """Print what is found in a network; 1 if something is wrong."""
+    import torch
+
+    import helpers
+    from helpers import devices, factories
+
+    place = devices.as_device(options.device)
+    network = factories.network(options.network, seed=options.seed, dtype=options.dtype).to(place)
+    draw = torch.Generator().manual_seed(options.seed)
+    batch = factories.batch(options.input, options.batch, generator=draw, like=network)
+    try:
+        report = helpers.diagnose(network, batch)
+    except (RuntimeError, TypeError, LookupError) as error:
+        raise ValueError(
+            f"The network did not take inputs of shape {[tuple(b.shape) for b in batch]}: {error}. "
+            "Give --input once for each of its arguments, sizes of one example each."
+        ) from error
+    print(report)
+    if options.repair is not None:
+        draw = torch.Generator(place).manual_seed(options.seed)
+        print(f"\nAfter repair(model, batch, {options.repair!r}):")
+        print(helpers.repair(network, batch, options.repair, generator=draw).summary)
+        print(helpers.diagnose(network, batch).verdict)
+    return 1 if any(finding.severity == "fault" for finding in report.findings) else 0
+
+
+def _survey(options: argparse.Namespace) -> int:
+    """Print what is found in torchvision's classifiers; store it where a folder is given."""
+    from helpers import survey
+
+    for name in options.names:
+        checks.known("classifier", name, survey.classifiers())
+    table, provenance = survey.survey(
+        options.names or None, progress=lambda line: print(line, flush=True)
+    )
+    print(table.drop(columns="verdict").to_string(index=False))
+    if options.out is not None:
+        results.write("torchvision", table, provenance, options.out)
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

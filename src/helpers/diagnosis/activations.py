@@ -64,9 +64,7 @@ def saturated(analysis: Analysis) -> list[Finding]:
                 flat.append(use)
     by_input = [u for u in flat if u.input is not None and u.input.second_moment > 4]
     by_input = [u for u in by_input if analysis.weights[u].gain2 <= 4]
-    by_weights = [
-        u for u in flat if u not in by_input and u.layer not in analysis.explained
-    ]
+    by_weights = [u for u in flat if u not in by_input and u.layer not in analysis.explained]
     found = []
     for uses, why in ((by_input, "input"), (by_weights, "weights")):
         if not uses:
@@ -75,7 +73,9 @@ def saturated(analysis: Analysis) -> list[Finding]:
         share = analysis.signal(use).saturated
         own = analysis.weights[use]
         if why == "input":
-            reason = f"the input has the second moment {use.input.second_moment:.3g}; standardize it"
+            reason = (
+                f"the input has the second moment {use.input.second_moment:.3g}; standardize it"
+            )
             code = remedies.rescale(analysis, use.layer, 1 / math.sqrt(use.input.second_moment))
         else:
             reason = f"fan_in · E[w²] is {own.gain2:.3g}, where 1 to 2.5 fits"

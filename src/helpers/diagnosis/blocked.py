@@ -16,7 +16,7 @@ def weights(analysis: Analysis) -> list[Finding]:
     zeros, constant, heads, found = [], [], [], []
     for use in analysis.once():
         own, after = analysis.weights[use], analysis.after[use]
-        if not use.module.training and not use.trainable or not use.trainable:
+        if (not use.module.training and not use.trainable) or not use.trainable:
             continue
         if own.form == "zeros":
             if after.additions or after.product:

@@ -183,7 +183,9 @@ def chains(analysis: Analysis) -> list[Finding]:
             continue
         sign = 1 if total > 0 else -1
         guilty = [
-            then for _, then, f, b in links if sign * (math.log(f) + math.log(b)) / 2 > math.log(1.2)
+            then
+            for _, then, f, b in links
+            if sign * (math.log(f) + math.log(b)) / 2 > math.log(1.2)
         ]
         if not guilty:
             continue
