@@ -2,7 +2,7 @@
 
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,13 +46,39 @@ def network(address: str, *, seed: int = 0, dtype: str | None = None) -> nn.Modu
             public = [known for known in dir(found) if not known.startswith("_")]
             checks.known(f"name in {module_name}", name, public[:40])
         found = getattr(found, name)
-    built = found if isinstance(found, nn.Module) else _called(found, address, seed, kind)
-    if not isinstance(built, nn.Module):
+    if callable(found) and not isinstance(found, nn.Module):
+        try:
+            found = built(found, seed=seed, dtype=dtype)
+        except Exception as error:
+            raise ValueError(
+                f"Calling {address!r} failed: {type(error).__name__}: {error}. Expected a function "
+                "that takes no arguments and returns a network."
+            ) from error
+    if not isinstance(found, nn.Module):
         raise ValueError(
-            f"{address!r} gave a {type(built).__name__}; expected an nn.Module, or a function "
+            f"{address!r} gave a {type(found).__name__}; expected an nn.Module, or a function "
             "without arguments that returns one."
         )
-    return built if kind is None else built.to(kind)
+    return found if kind is None else found.to(kind)
+
+
+def built(factory: Callable[[], nn.Module], *, seed: int = 0, dtype: str | None = None):
+    """Return what ``factory`` returns; what it draws from the global random state is from ``seed``.
+
+    That state is left as it was. With ``dtype`` "float64" the numbers are drawn in that type, and so
+    are the same on every processor, which float32 ones are not. Raises ValueError for an unknown
+    ``dtype``; what the factory raises passes through.
+    """
+    kind = None if dtype is None else DTYPES[checks.known("dtype", dtype, DTYPES)]
+    before = torch.get_default_dtype()
+    try:
+        if kind == torch.float64:
+            torch.set_default_dtype(kind)
+        with torch.random.fork_rng(devices=[]):
+            torch.random.default_generator.manual_seed(seed)
+            return factory()
+    finally:
+        torch.set_default_dtype(before)
 
 
 def batch(
@@ -71,26 +97,6 @@ def batch(
         return tuple(found)
     dtype, device = weights[0].dtype, weights[0].device
     return tuple(v.to(device, dtype if v.is_floating_point() else None) for v in found)
-
-
-def _called(factory, address: str, seed: int, dtype: torch.dtype | None) -> object:
-    if not callable(factory):
-        return factory
-    before = torch.get_default_dtype()
-    try:
-        # Drawn in the wanted type: float32 numbers differ between processors, float64 ones don't.
-        if dtype == torch.float64:
-            torch.set_default_dtype(dtype)
-        with torch.random.fork_rng(devices=[]):
-            torch.random.default_generator.manual_seed(seed)
-            return factory()
-    except Exception as error:
-        raise ValueError(
-            f"Calling {address!r} failed: {type(error).__name__}: {error}. Expected a function "
-            "that takes no arguments and returns a network."
-        ) from error
-    finally:
-        torch.set_default_dtype(before)
 
 
 def _values(shape: str, size: int, generator: torch.Generator) -> Tensor:
