@@ -32,6 +32,7 @@ class Case:
     kind: str = ""
     layers: tuple[str, ...] | None = None
     words: str = ""
+    factor: float | None = None
 
 
 class Plain(nn.Module):
@@ -118,7 +119,8 @@ def scale(g):
         place = integer(g, 0, len(names) - 1 - how)
         with torch.no_grad():
             network.get_submodule(names[place]).weight.mul_(3.0 if how == 0 else 1 / 3)
-        return Case(network, batch, "scale", (names[place],), "3" if how == 0 else "1/3")
+        factor = 3.0 if how == 0 else 1 / 3
+        return Case(network, batch, "scale", (names[place],), "deviation of the weights", factor)
     if how == 2:
         scheme = choice(g, ("pytorch", "glorot"))
         depth = integer(g, 7, 10) if scheme == "pytorch" else integer(g, 15, 18)

@@ -25,6 +25,7 @@ _CHECKS = (
     notes.depthwise,
     scales.outliers,
     scales.chains,
+    scales.loud,
     blocked.not_finite,
     blocked.dead,
     activations.saturated,

@@ -7,7 +7,7 @@ from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.watching import Use
 
 _SIGMOIDS = ("sigmoid", "hardsigmoid")
-LOST = 1e-2  # of the gradient's second moment, behind two sigmoids or more
+LEFT = 1 / 8  # of the gradient's second moment behind each sigmoid, on average
 SATURATED = 0.25  # of the values
 
 
@@ -22,7 +22,7 @@ def sigmoids(analysis: Analysis) -> list[Finding]:
             run.append(use)
             use = analysis.next[use]
         factor = math.prod(_passed(analysis, u) for u in run)
-        if len(run) < 2 or not factor < LOST or not analysis.open(start):
+        if len(run) < 2 or not factor < LEFT ** len(run) or not analysis.open(start):
             continue
         layers = names(run)
         behind = list({id(u): u for u in map(analysis.next.get, run)}.values())
@@ -48,9 +48,11 @@ def sigmoids(analysis: Analysis) -> list[Finding]:
 
 
 def _passed(analysis: Analysis, use: Use) -> float:
+    """What is left of the gradient behind a sigmoid: by fan_in, for what a narrower layer takes
+    away it would take away from any activation."""
     own = analysis.weights[analysis.next[use]]
     slope = expecting.through(analysis.activation[use], use.output.second_moment)[1]
-    factor = own.fan_out * own.variance * slope
+    factor = own.gain2 * slope
     return factor if factor > 0 else 1.0
 
 

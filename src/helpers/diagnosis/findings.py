@@ -63,6 +63,12 @@ class Analysis:
         """Whether the layer stands in a branch that is added to a shortcut."""
         return any(use in addition.layers for addition in self.graph.additions)
 
+    def normalized(self, use: Use) -> bool:
+        """Whether a normalizer takes the layer's scale away, at once or where its chain ends."""
+        while (then := self.next[use]) is not None:
+            use = then
+        return self.after[use].normalizer
+
     def last(self, use: Use) -> bool:
         """Whether the layer gives the network's output."""
         after = self.after[use]

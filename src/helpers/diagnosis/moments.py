@@ -7,6 +7,7 @@ that overflows or underflows.
 import math
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -56,7 +57,12 @@ class Stats:
 
 def base(node) -> str:
     """The name of a graph node without its number: ``Relu`` for ``ReluBackward0``."""
-    return re.sub(r"Backward\d*$", "", node.name())
+    return _without_number(node.name())
+
+
+@cache
+def _without_number(name: str) -> str:
+    return re.sub(r"Backward\d*$", "", name)
 
 
 def is_rectifier(node) -> bool:

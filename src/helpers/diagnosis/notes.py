@@ -29,7 +29,10 @@ def inputs(analysis: Analysis) -> list[Finding]:
 
 def depthwise(analysis: Analysis) -> list[Finding]:
     """Grouped convolutions drawn by a fan_out that does not count their groups."""
-    uses = [u for u in analysis.once() if weights.counts_no_groups(u, analysis.weights[u])]
+    grouped = [u for u in analysis.once() if getattr(u.module, "groups", 1) > 3]
+    uses = [u for u in grouped if weights.counts_no_groups(u, analysis.weights[u])]
+    if len(uses) < 0.8 * len(grouped):
+        return []  # one σ for all meets that rule here and there
     found = []
     for normalized in (True, False):
         some = [u for u in uses if analysis.after[u].normalizer == normalized]
@@ -58,7 +61,7 @@ def depthwise(analysis: Analysis) -> list[Finding]:
 def gradients(analysis: Analysis) -> list[Finding]:
     """Gradients that change by orders of magnitude where the weights do not say why."""
     seen = [u for u in analysis.uses if math.isfinite(u.backward) and u.backward > 0]
-    if len(seen) < 2 or analysis.blocked < len(analysis.uses):
+    if len(seen) < 2 or analysis.explained or analysis.blocked < len(analysis.uses):
         return []
     first, last = seen[0], seen[-1]
     ratio = first.backward / last.backward
@@ -80,7 +83,8 @@ def gradients(analysis: Analysis) -> list[Finding]:
 
 def collapsed(analysis: Analysis) -> list[Finding]:
     """All examples give one output."""
-    if not analysis.record.collapsed:
+    heads = [analysis.weights[u].form == "zeros" for u in analysis.uses if analysis.last(u)]
+    if not analysis.record.collapsed or any(heads):
         return []
     return [
         Finding(

@@ -29,8 +29,13 @@ def _loop(analysis: Analysis, layers, body: list[str]) -> str:
     return "\n".join(lines + [f"    {line}" for line in body])
 
 
-def draw(analysis: Analysis, uses: list[Use], activation: str | None) -> str:
-    """Draw layers anew, by the scheme that fits the activation."""
+def draw(
+    analysis: Analysis, uses: list[Use], activation: str | None, scheme: str | None = None
+) -> str:
+    """Draw layers anew, by a scheme of `helpers.initializers` or the one that fits the activation.
+
+    ``scheme`` is how the arguments of ``initialize`` are written.
+    """
     layers = tuple(dict.fromkeys(u.layer for u in uses))
     modules = [u.module for u in uses]
     device = modules[0].weight.device if hasattr(modules[0], "weight") else "cpu"
@@ -44,7 +49,7 @@ def draw(analysis: Analysis, uses: list[Use], activation: str | None) -> str:
             "layer.weight = drawn",
         ]
         return "import torch\n\n" + _loop(analysis, layers, body)
-    scheme = scheme_for(activation)
+    scheme = scheme or scheme_for(activation)
     body = [f"initializers.initialize(layer, {scheme}, generator=generator)"]
     return (
         _HEAD
@@ -89,13 +94,19 @@ def zero_branch_ends(analysis: Analysis, uses: list[Use]) -> str:
 def center_sigmoids(analysis: Analysis, uses: list[Use]) -> str:
     """Make each sigmoid, less its mean 1/2 and times 4, pass for a tanh."""
     layers = tuple(dict.fromkeys(u.layer for u in uses))
-    plain = all(isinstance(u.module, nn.Linear) and u.bias is not None for u in uses)
+    plain = all(
+        isinstance(u.module, LAYERS)
+        and u.bias is not None
+        and not getattr(u.module, "transposed", False)
+        for u in uses
+    )
     if plain and not any(parametrize.is_parametrized(u.module) for u in uses):
         device = uses[0].module.weight.device
         where = "" if device.type == "cpu" else f'"{device}"'
         body = [
             'initializers.initialize(layer, "lecun", gain=4, generator=generator)',
-            "layer.bias.data = -layer.weight.detach().sum(1) / 2  # takes away the mean 1/2",
+            "with torch.no_grad():  # take away what the mean 1/2 adds",
+            "    layer.bias.copy_(-layer.weight.flatten(1).sum(1) / 2)",
         ]
         made = f"generator = torch.Generator({where}).manual_seed(0)\n"
         return _HEAD + made + _loop(analysis, layers, body)

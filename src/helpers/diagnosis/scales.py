@@ -4,7 +4,8 @@ not fit its activations, so that signal or gradient vanishes or explodes."""
 import math
 from collections import Counter
 
-from helpers.diagnosis import expecting, remedies, weights
+from helpers.diagnosis import expecting, moments, remedies, weights
+from helpers.diagnosis.activations import SATURATED
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.watching import Use
 from helpers.initializers import LAYERS, SCHEMES
@@ -14,7 +15,7 @@ OUT = 4.0  # a variance off by more than this falls out of the scheme: twice in 
 #: are a fault; by the square root's cube, a note.
 CHAIN = 1e3
 #: Weights so large that no scheme asks for them: fan_in · E[w²].
-LARGE = 16.0
+LARGE = 25.0
 
 
 def candidates(analysis: Analysis) -> list[Use]:
@@ -23,7 +24,7 @@ def candidates(analysis: Analysis) -> list[Use]:
         use
         for use in analysis.once()
         if isinstance(use.module, LAYERS)
-        and not analysis.after[use].normalizer
+        and not analysis.normalized(use)
         and analysis.weights[use].form not in ("zeros", "constant", "identity", "not finite")
         and not weights.counts_no_groups(use, analysis.weights[use])
     ]
@@ -64,68 +65,64 @@ def common_rule(analysis: Analysis, uses: list[Use]) -> str | None:
 
 
 def outliers(analysis: Analysis) -> list[Finding]:
-    """One layer σ of which is off by a factor against what the others follow."""
+    """One layer whose σ is off by a factor against what the others follow."""
     uses = candidates(analysis)
     rule = common_rule(analysis, uses)
-    found, off = [], {}
-    for use in uses:
-        own = analysis.weights[use]
-        if rule is not None:
-            off[use] = own.ratio(rule)
+    if rule is None:
+        return []
+    off = {use: analysis.weights[use].ratio(rule) for use in uses}
     beyond = [use for use, ratio in off.items() if not 1 / OUT < ratio < OUT]
-    for use in uses:
-        own, ratio = analysis.weights[use], off.get(use)
-        small = ratio is not None and ratio < 1 / OUT
-        large = ratio is not None and ratio > OUT
-        if small and (analysis.last(use) or analysis.in_branch(use)):
+    found = []
+    for use in beyond:
+        large = off[use] > 1
+        if not large and (analysis.last(use) or analysis.in_branch(use)):
             continue  # a head or a branch that starts small is a choice that works
-        if (small or large) and (_deliberate(own) or _shared(analysis, use, beyond)):
+        if _deliberate(analysis, use, uses, large) or _shared(analysis, use, beyond):
             continue
-        moment = use.output.second_moment
-        if rule is None or not (small or large):
-            loud = own.gain2 > LARGE and not own.rules
-            if not (loud and moment > LARGE * max(1.0, use.input.second_moment)):
-                continue
-            ratio, small, large = own.gain2, False, True
-        factor = math.sqrt(ratio)
-        words = f"{factor:.2g} times as large" if large else f"1/{1 / factor:.2g}"
-        against = (
-            f"as {_title(rule)}, which the other layers follow, asks for"
-            if off.get(use) == ratio
-            else "as 1/√fan_in"
-        )
-        if not large:
-            words, against = f"{words} of what", against.removeprefix("as ")
-            words += f" {against}"
-        else:
-            words += f" {against}"
-        effect = "multiplied" if large else "divided"
-        size = ratio if large else 1 / ratio
-        activation = analysis.activation[use] or _before(analysis, use)
+        factor = math.sqrt(off[use])
+        times = f"{factor:.2g} times" if large else f"1/{1 / factor:.2g} of"
+        words = f"{times} what the other layers' scheme asks for, {_title(rule)}"
         key = RULE_KEYS.get(rule, rule)
-        if key in SCHEMES and SCHEMES[key].gain and len(uses) > 1 and off.get(use) == ratio:
-            code = remedies.draw(analysis, [use], activation)
-            code = code.replace(remedies.scheme_for(activation), f'"{key}"')
+        if key in SCHEMES:
+            code = remedies.draw(analysis, [use], None, scheme=f'"{key}"')
         else:
-            code = remedies.draw(analysis, [use], activation)
-        found.append(
-            Finding(
-                "scale",
-                (use.layer,),
-                f"The weights of {use.layer} have a standard deviation {words}. Nothing behind it "
-                f"normalizes, so every signal from there on, and every gradient before it, is "
-                f"{effect} by about {size:.2g} in its second moment.",
-                {
-                    "standard deviation": math.sqrt(own.variance),
-                    "factor": factor,
-                    "fan_in · E[w²]": own.gain2,
-                    "second moment of the output": moment,
-                },
-                code,
-            )
-        )
-        analysis.explained.add(use.layer)
+            code = remedies.rescale(analysis, use.layer, 1 / factor)
+        found.append(_one(analysis, use, off[use], words, code))
     return found
+
+
+def loud(analysis: Analysis) -> list[Finding]:
+    """Layers with weights larger than any scheme asks for, and an output to match."""
+    found = []
+    for use in candidates(analysis):
+        own, moment = analysis.weights[use], use.output.second_moment
+        quiet = own.gain2 < LARGE or own.rules or use.layer in analysis.explained
+        if not quiet and moment > LARGE * max(1.0, use.input.second_moment):
+            activation = analysis.activation[use] or _before(analysis, use)
+            words = f"{math.sqrt(own.gain2):.2g} times 1/√fan_in"
+            code = remedies.draw(analysis, [use], activation)
+            found.append(_one(analysis, use, own.gain2, words, code))
+    return found
+
+
+def _one(analysis: Analysis, use: Use, ratio: float, words: str, code: str) -> Finding:
+    own = analysis.weights[use]
+    analysis.explained.add(use.layer)
+    effect, size = ("multiplied", ratio) if ratio > 1 else ("divided", 1 / ratio)
+    return Finding(
+        "scale",
+        (use.layer,),
+        f"The standard deviation of the weights of {use.layer} is {words}. Nothing behind it "
+        "normalizes, so every signal from there on, and every gradient before it, is "
+        f"{effect} by about {size:.2g} in its second moment.",
+        {
+            "standard deviation": math.sqrt(own.variance),
+            "factor": math.sqrt(ratio),
+            "fan_in · E[w²]": own.gain2,
+            "second moment of the output": use.output.second_moment,
+        },
+        code,
+    )
 
 
 #: Rules that one key of `SCHEMES` stands for when weights are to be drawn again.
@@ -144,10 +141,16 @@ def _title(rule: str) -> str:
     return f"variance {gain2:.3g}/{fan}"
 
 
-def _deliberate(own: weights.Weights) -> bool:
-    """Whether the layer follows a common scheme of its own."""
-    rules = ("pytorch", "lecun", "lecun-uniform", "he", "he-uniform", "glorot", "glorot-uniform")
-    return any(rule in own.rules for rule in rules)
+def _deliberate(analysis: Analysis, use: Use, uses: list[Use], large: bool) -> bool:
+    """Whether the layer follows a common scheme, or one that half of the layers fit.
+
+    Glorot's variance in a layer that widens much is small enough to be a slip of another scheme.
+    """
+    own = analysis.weights[use].rules
+    common = ["pytorch", "lecun", "lecun-uniform", "he", "he-uniform"]
+    common += ["glorot", "glorot-uniform"] if large else []
+    half = [r for r in own if sum(r in analysis.weights[u].rules for u in uses) >= len(uses) / 2]
+    return bool(half) or any(rule in own for rule in common)
 
 
 def _shared(analysis: Analysis, use: Use, beyond: list[Use]) -> bool:
@@ -178,10 +181,14 @@ def chains(analysis: Analysis) -> list[Finding]:
         while (then := analysis.next[use]) is not None:
             links.append((use, then, *factors(analysis, use, then)))
             use = then
+        if analysis.after[use].normalizer:
+            continue
         total = sum((math.log(f) + math.log(b)) / 2 for _, _, f, b in links)
         if abs(total) < math.log(CHAIN) * 2 / 3:
             continue
         sign = 1 if total > 0 else -1
+        if sign < 0 and (analysis.after[use].additions or analysis.after[use].product):
+            continue  # a branch or a gate that starts small does no harm
         guilty = [
             then
             for _, then, f, b in links
@@ -196,18 +203,24 @@ def chains(analysis: Analysis) -> list[Finding]:
 def factors(analysis: Analysis, use: Use, then: Use) -> tuple[float, float]:
     """By how much second moments change from one pre-activation to the next, and gradients back.
 
-    1 where something else is named as the cause: weights that are no draw, and sigmoids.
+    1 where something else is named as the cause: weights that are no draw, sigmoids, activations
+    that have leveled off. The last layer has as many outputs as there are classes; the gradient is counted as if it had fan_in.
     """
     own, name, q = analysis.weights[then], analysis.activation[use], use.output.second_moment
     fixed = ("zeros", "constant", "not finite")
     if own.form in fixed or name in ("sigmoid", "hardsigmoid") or own.variance == 0:
+        return 1.0, 1.0
+    stats = analysis.signal(use)
+    leveled = name in moments.BOUNDS and stats is not None and stats.saturated > SATURATED
+    if then.layer in analysis.explained or not analysis.open(use) or leveled:
         return 1.0, 1.0
     if not math.isfinite(q) or q <= 0:
         q = 1.0
     value, slope = expecting.through(name, q)
     if not (value > 0 and slope > 0):
         return 1.0, 1.0
-    return own.gain2 * value / q, own.fan_out * own.variance * slope
+    fan_out = own.fan_in if analysis.last(then) else own.fan_out
+    return own.gain2 * value / q, fan_out * own.variance * slope
 
 
 def _chain(analysis: Analysis, links, guilty: list[Use], total: float) -> Finding:
@@ -217,8 +230,11 @@ def _chain(analysis: Analysis, links, guilty: list[Use], total: float) -> Findin
     gains = sorted(analysis.weights[u].gain2 for u in guilty)
     schemes = Counter(analysis.weights[u].scheme for u in guilty)
     scheme, count = schemes.most_common(1)[0]
-    layers = names(guilty)
     first, last = links[0][0], links[-1][1]
+    everyone = [first, *(then for _, then, *_ in links)]
+    if grows and analysis.weights[first].gain2 > OUT:
+        guilty = [first, *guilty]
+    layers = names(guilty)
     wanted = 1 / expecting.through(activation, 1.0)[0] if activation else 1.0
     what = "explode" if grows else "vanish"
     per = "grow" if grows else "shrink"
@@ -245,13 +261,12 @@ def _chain(analysis: Analysis, links, guilty: list[Use], total: float) -> Findin
         analysis.block(overflow[0])
     big = not 1 / CHAIN < total < CHAIN
     if big:
-        analysis.explained |= set(layers)
-    everyone = [first, *(then for _, then, *_ in links)]
+        analysis.explained |= set(layers if not grows else names(everyone))
     return Finding(
         "exploding" if grows else "vanishing",
         layers,
         cause,
         evidence,
-        remedies.draw(analysis, everyone if grows else guilty, activation),
+        remedies.draw(analysis, everyone, activation),
         "fault" if big else "note",
     )

@@ -42,7 +42,7 @@ class Use:
     input_shape: tuple[int, ...] = ()
     shape: tuple[int, ...] = ()
     node: object = None
-    output: Stats | None = None
+    output: Stats | None = None  # None for a normalizer
     backward: float = float("nan")
 
     @property
@@ -116,14 +116,15 @@ class _Watch(TorchFunctionMode):
         self.counts: dict[str, int] = {}
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        kwargs = dict(kwargs or {})
-        name = getattr(func, "__name__", "")
+        name, kwargs = getattr(func, "__name__", ""), kwargs or {}
+        if name == "__get__":  # of an attribute, such as a shape
+            return func(*args, **kwargs)
         if name.endswith("dropout") or name.endswith(("dropout_", "dropout1d", "dropout2d")):
             return args[0] if args else kwargs["input"]
         if name == "multi_head_attention_forward":
-            kwargs["training"] = False  # its dropout, and nothing else
+            kwargs = kwargs | {"training": False}  # its dropout, and nothing else
         elif name == "scaled_dot_product_attention":
-            kwargs.pop("dropout_p", None)
+            kwargs = kwargs | {"dropout_p": 0.0} if "dropout_p" in kwargs else kwargs
             args = tuple(0.0 if i == 4 else a for i, a in enumerate(args))
         elif name in _RECURRENT:
             args = tuple(0.0 if isinstance(a, float) else a for a in args)  # dropout between layers
@@ -182,7 +183,7 @@ class _Watch(TorchFunctionMode):
         own = {id(p) for p in module.parameters()}
         given = [t for t in given if id(t) not in own]
         use.inputs = {t.grad_fn for t in given if t.grad_fn is not None}
-        if given:
+        if given and module in self.units:
             use.input, use.input_shape = self.measured(given[0]), tuple(given[0].shape)
             if given[0].grad_fn is None and not self.record.uses:
                 self.record.inputs.append(use.input)
@@ -196,6 +197,9 @@ class _Watch(TorchFunctionMode):
         if not first.requires_grad and isinstance(output, Tensor) and torch.is_grad_enabled():
             # Behind frozen weights too there is a gradient to look at.
             first = output = output.detach().requires_grad_().clone()
+        elif isinstance(output, Tensor) and first._is_view() and first.grad_fn is not None:
+            # What works in place on a view rewrites the graph behind it; on a copy it adds to it.
+            first = output = output.clone()
         module = use.module
         if module in self.units:
             self.called.add(module)
@@ -204,8 +208,8 @@ class _Watch(TorchFunctionMode):
             if isinstance(module, nn.Linear):
                 use.axis = -1
             self.record.uses.append(use)
+            use.output = self.measured(first)
         use.shape = tuple(first.shape)
-        use.output = self.measured(first)
         use.node = first.grad_fn
         if use.node is not None:
             self.record.nodes[use.node] = use
