@@ -1,5 +1,5 @@
-"""What `diagnosis.diagnose` promises: planted faults named, healthy networks left in peace, remedies
-that mend, numbers that agree with other routes, and nothing left behind."""
+"""What `diagnosis.diagnose` promises: planted faults named, healthy networks left in peace,
+remedies that mend, numbers that agree with other routes, and nothing left behind."""
 
 import copy
 import math
@@ -260,7 +260,8 @@ def test_inf_and_nan_are_reported_where_they_begin():
     batch = normal(6, 8)
     batch[2, 3] = math.inf
     (fault,) = diagnosis.diagnose(network, batch).faults
-    assert (fault.kind, fault.layers) == ("not finite", ("0",)) and "look at the data" in fault.cause
+    assert (fault.kind, fault.layers) == ("not finite", ("0",))
+    assert "look at the data" in fault.cause
     network[2].weight.data[1, 1] = math.nan
     (fault,) = diagnosis.diagnose(network, normal(6, 8)).faults
     assert (fault.kind, fault.layers) == ("not finite", ("2",)) and "weights" in fault.cause
@@ -281,8 +282,10 @@ def test_notes_on_input_collapse_and_unreached_layers():
 
 
 def test_gradients_that_explode_under_batch_norm_without_shortcuts():
-    rows = [[nn.Linear(32, 32), nn.BatchNorm1d(32), nn.ReLU()] for _ in range(60)]
-    network = he(*sum(rows, []), nn.Linear(32, 5))
+    rows = []
+    for _ in range(60):
+        rows += [nn.Linear(32, 32), nn.BatchNorm1d(32), nn.ReLU()]
+    network = he(*rows, nn.Linear(32, 5))
     assert kinds(diagnosis.diagnose(network, normal(16, 32)), "fault") == ["exploding gradient"]
 
 
@@ -473,7 +476,7 @@ def test_nothing_changes_and_every_layer_is_seen(name):
 
 
 def _tensors(output):
-    from helpers.diagnosis.watching import floating
+    from helpers.diagnosis.recording import floating
 
     return floating(output)
 

@@ -11,7 +11,17 @@ from collections.abc import Callable
 
 from torch import nn
 
-from helpers.diagnosis import activations, blocked, notes, report, residuals, scales, watching
+from helpers.diagnosis import (
+    activations,
+    blocked,
+    chains,
+    dead,
+    notes,
+    passing,
+    residuals,
+    rows,
+    scales,
+)
 from helpers.diagnosis.findings import Analysis, Finding
 from helpers.diagnosis.report import Report
 from helpers.layerwise import Batch
@@ -24,10 +34,10 @@ _CHECKS = (
     residuals.additions,
     notes.depthwise,
     scales.outliers,
-    scales.chains,
+    chains.chains,
     scales.loud,
     blocked.not_finite,
-    blocked.dead,
+    dead.dead,
     activations.saturated,
     notes.gradients,
     notes.inputs,
@@ -54,8 +64,8 @@ def diagnose(model: nn.Module, batch: Batch, loss: Callable | None = None) -> Re
     passes through. Not seen are layers inside TorchScript, and behind reentrant checkpointing
     gradients.
     """
-    watching.check_batch(model, batch)
-    analysis = Analysis(model, watching.watch(model, batch, loss))
+    passing.check_batch(model, batch)
+    analysis = Analysis(model, passing.watch(model, batch, loss))
     found = [finding for check in _CHECKS for finding in check(analysis)]
     found.sort(key=lambda finding: finding.severity != "fault")
-    return Report(type(model).__name__, report.table(analysis), tuple(found))
+    return Report(type(model).__name__, rows.table(analysis), tuple(found))

@@ -4,7 +4,7 @@ import math
 
 from helpers.diagnosis import expecting, moments, remedies
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
-from helpers.diagnosis.watching import Use
+from helpers.diagnosis.recording import Use
 
 _SIGMOIDS = ("sigmoid", "hardsigmoid")
 LEFT = 1 / 8  # of the gradient's second moment behind each sigmoid, on average
@@ -75,10 +75,9 @@ def saturated(analysis: Analysis) -> list[Finding]:
         share = analysis.signal(use).saturated
         own = analysis.weights[use]
         if why == "input":
-            reason = (
-                f"the input has the second moment {use.input.second_moment:.3g}; standardize it"
-            )
-            code = remedies.rescale(analysis, use.layer, 1 / math.sqrt(use.input.second_moment))
+            q = use.input.second_moment
+            reason = f"the input has the second moment {q:.3g}; standardize it"
+            code = remedies.rescale(analysis, use.layer, 1 / math.sqrt(q))
         else:
             reason = f"fan_in · E[w²] is {own.gain2:.3g}, where 1 to 2.5 fits"
             code = remedies.draw(analysis, uses, analysis.activation[use])

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from helpers.activations import ACTIVATIONS, derivative, expectation, square
 from helpers.diagnosis import moments
-from helpers.diagnosis.watching import Use
+from helpers.diagnosis.recording import Use
 from helpers.diagnosis.weights import Weights
 from helpers.initializers import LAYERS
 

@@ -4,17 +4,18 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from helpers.diagnosis import expecting, weights
+from helpers.diagnosis import expecting, shortcuts, weights
 from helpers.diagnosis.following import Graph
-from helpers.diagnosis.watching import Record, Use
+from helpers.diagnosis.recording import Record, Use
 
 
 @dataclass(frozen=True)
 class Finding:
     """One thing that is wrong (``severity`` "fault") or worth knowing ("note").
 
-    ``kind`` is one word, ``layers`` are the modules' names, ``cause`` says it in words, ``evidence``
-    in numbers by name. ``remedy`` is code that mends ``model``, or "" where no code does.
+    ``kind`` is one word, ``layers`` are the modules' names, ``cause`` says it in words,
+    ``evidence`` in numbers by name. ``remedy`` is code that mends ``model``, or "" where no code
+    does.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Analysis:
         self.network, self.record, self.uses = network, record, record.uses
         self.graph = Graph(record)
         self.after = self.graph.after
+        self.additions = shortcuts.additions(self.graph)
         by_weight: dict[tuple, weights.Weights] = {}
         self.weights: dict[Use, weights.Weights] = {}
         for use in self.uses:
@@ -61,7 +63,7 @@ class Analysis:
 
     def in_branch(self, use: Use) -> bool:
         """Whether the layer stands in a branch that is added to a shortcut."""
-        return any(use in addition.layers for addition in self.graph.additions)
+        return any(use in addition.layers for addition in self.additions)
 
     def normalized(self, use: Use) -> bool:
         """Whether a normalizer takes the layer's scale away, at once or where its chain ends."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from helpers.diagnosis import moments
 from helpers.diagnosis.backwards import is_leaf
-from helpers.diagnosis.watching import Record, Use
+from helpers.diagnosis.recording import Record, Use
 
 _NORMS = re.compile("BatchNorm|LayerNorm|GroupNorm|RmsNorm|RMSNorm|InstanceNorm")
 # What changes a tensor's shape or picks from it, and so leaves its scale to what came before.
@@ -51,18 +51,6 @@ class Following:
         )
 
 
-@dataclass(eq=False)
-class Addition:
-    """A place where a branch joins its shortcut: the nodes of the sum and of its two parts."""
-
-    node: object
-    shortcut: object
-    branch: object
-    normalized: bool  # somewhere in the branch
-    layers: list[Use]  # of the branch, in the order of running
-    previous: object = None  # the sum that the shortcut carries on, if nothing normalizes it
-
-
 class Graph:
     """The graph of a pass, with each node's users, and the layer that it belongs to if any."""
 
@@ -80,8 +68,7 @@ class Graph:
             if node in self.owner or any(p in self.computed for p in self.parents(node)):
                 self.computed.add(node)
         self.roots = {o.grad_fn for o in record.outputs if o.grad_fn is not None}
-        self.after = {use: self._follow(use) for use in record.uses}
-        self.additions = [a for a in map(self._addition, record.order) if a is not None]
+        self.after = {use: self.follow(use) for use in record.uses}
 
     def parents(self, node) -> list:
         """The nodes that a node computes from."""
@@ -157,7 +144,8 @@ class Graph:
                 if kind in ("activation", "normalizer", "passing", "scale"):
                     stack.append(user)
 
-    def _follow(self, use: Use) -> Following:
+    def follow(self, use: Use) -> Following:
+        """What comes behind a run of a layer or normalizer."""
         found = Following()
         if use.node in self.position:
             self._walk(use.node, found)
@@ -190,44 +178,3 @@ class Graph:
             else:
                 stack += self.signals(node)
         return found
-
-    def _origin(self, node) -> list:
-        """A node and what it is a view, a pooling or an activation of, back to a layer or a sum."""
-        chain = [node]
-        while self.kind(chain[-1]) in ("passing", "activation"):
-            signals = self.signals(chain[-1])
-            if len(signals) != 1:
-                break
-            chain += signals
-        return chain
-
-    def _addition(self, node) -> Addition | None:
-        if node in self.owner or self.kind(node) != "addition":
-            return None
-        one, other = self.signals(node)[:2]
-        for shortcut, branch in ((one, other), (other, one)):
-            origins = self._origin(shortcut)
-            layers, normalized, reached = [], False, False
-            first = min(self.position[n] for n in origins)
-            stack, seen = [branch], set()
-            while stack:
-                at = stack.pop()
-                if at in seen:
-                    continue
-                seen.add(at)
-                if at in origins:
-                    reached = True
-                    continue
-                if self.position[at] < first:
-                    continue
-                owner = self.owner.get(at)
-                if owner is not None and owner.weight is not None and owner not in layers:
-                    layers.append(owner)
-                normalized |= self.kind(at) == "normalizer"
-                stack += self.signals(at)
-            if reached and layers:
-                layers.sort(key=self.record.uses.index)
-                ends = [n for n in origins if self.kind(n) == "addition" and n not in self.owner]
-                previous = ends[0] if ends else None
-                return Addition(node, shortcut, branch, normalized, layers, previous)
-        return None

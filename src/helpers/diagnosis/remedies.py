@@ -1,10 +1,9 @@
 """Code that mends a network, as text that runs where ``model`` is the network."""
 
-from torch import nn
 from torch.nn.utils import parametrize
 
 from helpers.diagnosis.findings import Analysis
-from helpers.diagnosis.watching import Use
+from helpers.diagnosis.recording import Use
 from helpers.initializers import LAYERS
 
 _HEAD = "import torch\nfrom helpers import initializers\n\n"
@@ -19,14 +18,14 @@ def module(analysis: Analysis, layer: str) -> str:
     return f'model.get_submodule("{layer}")'
 
 
-def _loop(analysis: Analysis, layers, body: list[str]) -> str:
-    """The body for each layer, which it calls ``layer``."""
+def loop(analysis: Analysis, layers, body: list[str], head: str = "import torch\n\n") -> str:
+    """The body for each layer, which it calls ``layer``, behind the head."""
     if len(layers) == 1:
         lines = [f"layer = {module(analysis, layers[0])}", *body]
-        return "\n".join(lines)
+        return head + "\n".join(lines)
     listed = ",\n    ".join(f'"{name}"' for name in layers)
     lines = [f"for name in [\n    {listed},\n]:", "    layer = model.get_submodule(name)"]
-    return "\n".join(lines + [f"    {line}" for line in body])
+    return head + "\n".join(lines + [f"    {line}" for line in body])
 
 
 def draw(
@@ -41,21 +40,18 @@ def draw(
     device = modules[0].weight.device if hasattr(modules[0], "weight") else "cpu"
     where = "" if str(device) == "cpu" else f'"{device}"'
     if any(not isinstance(m, LAYERS) for m in modules):
-        return "import torch\n\n" + _loop(analysis, layers, ["layer.reset_parameters()"])
+        return loop(analysis, layers, ["layer.reset_parameters()"])
     if any(parametrize.is_parametrized(m) for m in modules):
         body = [
             "drawn = torch.empty_like(layer.weight)",
             'torch.nn.init.kaiming_normal_(drawn, nonlinearity="linear")',
             "layer.weight = drawn",
         ]
-        return "import torch\n\n" + _loop(analysis, layers, body)
+        return loop(analysis, layers, body)
     scheme = scheme or scheme_for(activation)
     body = [f"initializers.initialize(layer, {scheme}, generator=generator)"]
-    return (
-        _HEAD
-        + f"generator = torch.Generator({where}).manual_seed(0)\n"
-        + _loop(analysis, layers, body)
-    )
+    head = _HEAD + f"generator = torch.Generator({where}).manual_seed(0)\n"
+    return loop(analysis, layers, body, head)
 
 
 def scheme_for(activation: str | None) -> str:
@@ -79,7 +75,7 @@ def rescale(analysis: Analysis, layer: str, factor: float) -> str:
 
 def zero_bias(analysis: Analysis, names: tuple[str, ...]) -> str:
     """Set biases to zero."""
-    return "import torch\n\n" + _loop(analysis, names, ["torch.nn.init.zeros_(layer.bias)"])
+    return loop(analysis, names, ["torch.nn.init.zeros_(layer.bias)"])
 
 
 def zero_branch_ends(analysis: Analysis, uses: list[Use]) -> str:
@@ -88,7 +84,7 @@ def zero_branch_ends(analysis: Analysis, uses: list[Use]) -> str:
     body = ["torch.nn.init.zeros_(layer.weight)"]
     if all(getattr(u.module, "bias", None) is not None for u in uses):
         body.append("torch.nn.init.zeros_(layer.bias)")
-    return "import torch\n\n" + _loop(analysis, layers, body)
+    return loop(analysis, layers, body)
 
 
 def center_sigmoids(analysis: Analysis, uses: list[Use]) -> str:
@@ -108,8 +104,8 @@ def center_sigmoids(analysis: Analysis, uses: list[Use]) -> str:
             "with torch.no_grad():  # take away what the mean 1/2 adds",
             "    layer.bias.copy_(-layer.weight.flatten(1).sum(1) / 2)",
         ]
-        made = f"generator = torch.Generator({where}).manual_seed(0)\n"
-        return _HEAD + made + _loop(analysis, layers, body)
+        head = _HEAD + f"generator = torch.Generator({where}).manual_seed(0)\n"
+        return loop(analysis, layers, body, head)
     return (
         "import torch\n\nfor parent in list(model.modules()):\n"
         "    for name, child in list(parent.named_children()):\n"

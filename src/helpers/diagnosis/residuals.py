@@ -3,19 +3,19 @@ as there is, so that the sum doubles block by block."""
 
 import math
 
-from helpers.diagnosis import remedies
+from helpers.diagnosis import remedies, shortcuts
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
-from helpers.diagnosis.following import Addition
+from helpers.diagnosis.shortcuts import Addition
 
 GROWTH = 8.0  # in second moments, over all blocks in a row
 
 
 def additions(analysis: Analysis) -> list[Finding]:
     """Rows of blocks that carry one another's sum on, and multiply it together by `GROWTH`."""
-    found, graph = [], analysis.graph
-    by_node = {a.node: a for a in graph.additions}
-    carried = {a.previous for a in graph.additions}
-    for end in (a for a in graph.additions if a.node not in carried):
+    found = []
+    by_node = {a.node: a for a in analysis.additions}
+    carried = {a.previous for a in analysis.additions}
+    for end in (a for a in analysis.additions if a.node not in carried):
         row: list[Addition] = []
         while end is not None:
             row.append(end)
@@ -48,7 +48,7 @@ def _growth(analysis: Analysis, addition: Addition) -> float:
     places = analysis.record.places
     total = places.get((addition.node, 0))
     before = None
-    for node in analysis.graph._origin(addition.shortcut):
+    for node in shortcuts.origin(analysis.graph, addition.shortcut):
         before = before or places.get((node, 0))
     branch = addition.layers[-1].output
     if before is None:

@@ -1,19 +1,14 @@
-"""Faults of scale: one layer that falls out of its network's scheme, and a chain whose scheme does
-not fit its activations, so that signal or gradient vanishes or explodes."""
+"""The fault of scale: one layer that falls out of its network's scheme."""
 
 import math
 from collections import Counter
 
-from helpers.diagnosis import expecting, moments, remedies, weights
-from helpers.diagnosis.activations import SATURATED
-from helpers.diagnosis.findings import Analysis, Finding, listed, names
-from helpers.diagnosis.watching import Use
+from helpers.diagnosis import remedies, weights
+from helpers.diagnosis.findings import Analysis, Finding
+from helpers.diagnosis.recording import Use
 from helpers.initializers import LAYERS, SCHEMES
 
 OUT = 4.0  # a variance off by more than this falls out of the scheme: twice in σ
-#: Second moments that change by more than this along a chain, forward and backward taken together,
-#: are a fault; by the square root's cube, a note.
-CHAIN = 1e3
 #: Weights so large that no scheme asks for them: fan_in · E[w²].
 LARGE = 25.0
 
@@ -170,103 +165,3 @@ def _before(analysis: Analysis, use: Use) -> str | None:
         if then is use:
             return analysis.activation[other]
     return None
-
-
-def chains(analysis: Analysis) -> list[Finding]:
-    """Chains along which the signal or the gradient changes by orders of magnitude."""
-    found = []
-    starts = [u for u in analysis.uses if u not in analysis.next.values()]
-    for start in starts:
-        use, links = start, []
-        while (then := analysis.next[use]) is not None:
-            links.append((use, then, *factors(analysis, use, then)))
-            use = then
-        if analysis.after[use].normalizer:
-            continue
-        total = sum((math.log(f) + math.log(b)) / 2 for _, _, f, b in links)
-        if abs(total) < math.log(CHAIN) * 2 / 3:
-            continue
-        sign = 1 if total > 0 else -1
-        if sign < 0 and (analysis.after[use].additions or analysis.after[use].product):
-            continue  # a branch or a gate that starts small does no harm
-        guilty = [
-            then
-            for _, then, f, b in links
-            if sign * (math.log(f) + math.log(b)) / 2 > math.log(1.2)
-        ]
-        if not guilty:
-            continue
-        found.append(_chain(analysis, links, guilty, math.exp(total)))
-    return found
-
-
-def factors(analysis: Analysis, use: Use, then: Use) -> tuple[float, float]:
-    """By how much second moments change from one pre-activation to the next, and gradients back.
-
-    1 where something else is named as the cause: weights that are no draw, sigmoids, activations
-    that have leveled off. The last layer has as many outputs as there are classes; the gradient is counted as if it had fan_in.
-    """
-    own, name, q = analysis.weights[then], analysis.activation[use], use.output.second_moment
-    fixed = ("zeros", "constant", "not finite")
-    if own.form in fixed or name in ("sigmoid", "hardsigmoid") or own.variance == 0:
-        return 1.0, 1.0
-    stats = analysis.signal(use)
-    leveled = name in moments.BOUNDS and stats is not None and stats.saturated > SATURATED
-    if then.layer in analysis.explained or not analysis.open(use) or leveled:
-        return 1.0, 1.0
-    if not math.isfinite(q) or q <= 0:
-        q = 1.0
-    value, slope = expecting.through(name, q)
-    if not (value > 0 and slope > 0):
-        return 1.0, 1.0
-    fan_out = own.fan_in if analysis.last(then) else own.fan_out
-    return own.gain2 * value / q, fan_out * own.variance * slope
-
-
-def _chain(analysis: Analysis, links, guilty: list[Use], total: float) -> Finding:
-    grows = total > 1
-    activations = Counter(analysis.activation[u] for u, *_ in links)
-    activation = activations.most_common(1)[0][0]
-    gains = sorted(analysis.weights[u].gain2 for u in guilty)
-    schemes = Counter(analysis.weights[u].scheme for u in guilty)
-    scheme, count = schemes.most_common(1)[0]
-    first, last = links[0][0], links[-1][1]
-    everyone = [first, *(then for _, then, *_ in links)]
-    if grows and analysis.weights[first].gain2 > OUT:
-        guilty = [first, *guilty]
-    layers = names(guilty)
-    wanted = 1 / expecting.through(activation, 1.0)[0] if activation else 1.0
-    what = "explode" if grows else "vanish"
-    per = "grow" if grows else "shrink"
-    behind = f"behind {activation}" if activation else "without an activation between"
-    drawn = f"Most are {scheme}. " if count > len(guilty) / 2 and "σ" not in scheme else ""
-    cause = (
-        f"Along {len(links) + 1} layers, {first.layer} to {last.layer}, signals and gradients "
-        f"{what}: {listed(layers)} have fan_in · E[w²] = {gains[len(gains) // 2]:.3g} in the "
-        f"middle, and {behind} about {wanted:.2g} would keep the size. {drawn}Layer by layer "
-        f"second moments {per}; together they change by a factor {total:.1e}."
-    )
-    overflow = [u for u in analysis.uses if u.output.finite < 1]
-    evidence = {
-        "factor along the chain": total,
-        "layers": float(len(links) + 1),
-        "fan_in · E[w²], median": gains[len(gains) // 2],
-        "second moment at the first layer": first.output.second_moment,
-        "second moment at the last layer": last.output.second_moment,
-        "gradient's second moment at the first layer": first.backward,
-        "gradient's second moment at the last layer": last.backward,
-    }
-    if overflow and grows:
-        cause += f" At {overflow[0].layer} the first value overflows."
-        analysis.block(overflow[0])
-    big = not 1 / CHAIN < total < CHAIN
-    if big:
-        analysis.explained |= set(layers if not grows else names(everyone))
-    return Finding(
-        "exploding" if grows else "vanishing",
-        layers,
-        cause,
-        evidence,
-        remedies.draw(analysis, everyone, activation),
-        "fault" if big else "note",
-    )

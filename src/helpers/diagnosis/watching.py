@@ -1,108 +1,27 @@
-"""One pass forward and backward through any network, summed up while it runs, that leaves no trace.
+"""What runs, summed up while it runs.
 
 Hooks name the layers that hold weights and the normalizers. A mode for torch's functions sees what
 runs between them, called as a module or not: activations, additions, a weight that is used without
 its layer being called. Values are reduced to a few numbers at once and not kept.
 """
 
-from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, is_dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from helpers import layerwise
-from helpers.diagnosis import backwards, moments
+from helpers.diagnosis import moments
 from helpers.diagnosis.moments import Stats
+from helpers.diagnosis.recording import Record, Use, floating, layers, weight_of
 from helpers.initializers import LAYERS
-from helpers.layerwise import Batch
 
-_UNITS = (*LAYERS, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.Bilinear)
 _WEIGHTED = ("linear", "conv1d", "conv2d", "conv3d")
 _WEIGHTED += ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
-#: A place in the graph: the node that made a tensor, and which of its outputs that is.
-Place = tuple[object, int]
 
 
-@dataclass(eq=False)
-class Use:
-    """One run of a layer that holds weights (or, with ``weight`` None, of a normalizer)."""
-
-    layer: str
-    module: nn.Module
-    number: int  # of the run, from 1
-    weight: Tensor | None
-    bias: Tensor | None
-    axis: int  # of the units in the output
-    inputs: set = field(default_factory=set)  # nodes that the arguments come from
-    input: Stats | None = None  # None for words
-    input_shape: tuple[int, ...] = ()
-    shape: tuple[int, ...] = ()
-    node: object = None
-    output: Stats | None = None  # None for a normalizer
-    backward: float = float("nan")
-
-    @property
-    def kind(self) -> str:
-        """The layer's class, without the prefix that a parametrization gives it."""
-        return type(self.module).__name__.removeprefix("Parametrized")
-
-    @property
-    def trainable(self) -> bool:
-        """Whether any parameter of the layer learns."""
-        return any(p.requires_grad for p in self.module.parameters())
-
-
-@dataclass(eq=False)
-class Record:
-    """All that one pass shows: the runs in their order, what was measured, and the graph's ends."""
-
-    uses: list[Use] = field(default_factory=list)
-    places: dict[Place, Stats] = field(default_factory=dict)
-    nodes: dict[object, Use] = field(default_factory=dict)  # what made a run's output
-    outputs: list[Tensor] = field(default_factory=list)
-    order: list = field(default_factory=list)  # nodes, each behind those that it computes from
-    unreached: list[tuple[str, nn.Module]] = field(default_factory=list)
-    collapsed: bool = False
-    inputs: list[Stats] = field(default_factory=list)
-
-
-def layers(network: nn.Module) -> dict[nn.Module, str]:
-    """The modules that hold weights, by name: the outermost, as attention with its projections."""
-    found, inside = {}, set()
-    for name, module in network.named_modules():
-        if module in inside:
-            continue
-        own = [p for p in module.parameters(recurse=False) if p.ndim > 1]
-        leaf = not any(module.children())
-        if isinstance(module, (nn.MultiheadAttention, *_UNITS)) or (own and leaf):
-            found[module] = name or type(network).__name__
-            inside |= set(module.modules())
-    return found
-
-
-def floating(output, depth: int = 0) -> Iterator[Tensor]:
-    """Every tensor of real numbers in tuples, lists, mappings, data classes and their like."""
-    if isinstance(output, Tensor):
-        if output.is_floating_point():
-            yield output
-    elif depth < 8:
-        if isinstance(output, Mapping):
-            parts = output.values()
-        elif isinstance(output, list | tuple):
-            parts = output
-        elif is_dataclass(output) and not isinstance(output, type):
-            parts = [getattr(output, f.name) for f in fields(output)]
-        else:
-            return
-        for part in parts:
-            yield from floating(part, depth + 1)
-
-
-class _Watch(TorchFunctionMode):
+class Watch(TorchFunctionMode):
     """What runs inside: its numbers go to a `Record`; dropout lets everything through."""
 
     def __init__(self, network: nn.Module, record: Record):
@@ -203,7 +122,7 @@ class _Watch(TorchFunctionMode):
         module = use.module
         if module in self.units:
             self.called.add(module)
-            use.weight, use.bias = _weight(module)
+            use.weight, use.bias = weight_of(module)
             use.axis = -1 if not isinstance(module, LAYERS) else 1 - use.weight.ndim
             if isinstance(module, nn.Linear):
                 use.axis = -1
@@ -265,19 +184,6 @@ class _Watch(TorchFunctionMode):
                 hook.remove()
 
 
-def _weight(module: nn.Module) -> tuple[Tensor, Tensor | None]:
-    """The matrix that a layer's first numbers are read from, and its bias."""
-    with torch.no_grad():
-        for name in ("weight", "in_proj_weight", "weight_ih_l0", "weight_ih", "q_proj_weight"):
-            weight = getattr(module, name, None)
-            if isinstance(weight, Tensor):
-                break
-        else:
-            weight = next(p for p in module.parameters() if p.ndim > 1)
-        bias = getattr(module, "bias", None)
-        return weight.detach(), bias.detach() if isinstance(bias, Tensor) else None
-
-
 def _check_batch_norm(name: str, module: nn.Module, args) -> None:
     if isinstance(module, nn.modules.batchnorm._BatchNorm) and args:
         shape = tuple(args[0].shape)
@@ -286,96 +192,3 @@ def _check_batch_norm(name: str, module: nn.Module, args) -> None:
                 f"Batch norm {name!r} gets {shape}: one value for each channel has no variance, so "
                 "it cannot train on this batch. Give two examples or more."
             )
-
-
-@contextmanager
-def _as_in_training(network: nn.Module):
-    """Training mode but for what drops at random; at the end every module as it was."""
-    modes = [(module, module.training) for module in network.modules()]
-    # Old-style weight and spectral norm put a computed weight among the plain attributes.
-    plain = [
-        (m, {k: v for k, v in vars(m).items() if isinstance(v, Tensor)}) for m in network.modules()
-    ]
-    try:
-        for module, _ in modes:
-            name = type(module).__name__.lower()
-            module.training = not (
-                ("drop" in name or "stochasticdepth" in name) and not any(module.children())
-            )
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-        for module, attributes in plain:
-            vars(module).update(attributes)
-
-
-def _detached(batch: Batch) -> Batch:
-    def one(argument):
-        return argument.detach() if isinstance(argument, Tensor) else argument
-
-    if isinstance(batch, Mapping):
-        return {name: one(argument) for name, argument in batch.items()}
-    return one(batch) if isinstance(batch, Tensor) else tuple(one(a) for a in batch)
-
-
-def check_batch(network: nn.Module, batch: Batch) -> None:
-    """Raise ValueError for what is no batch, or parameters that are not there yet."""
-    if not isinstance(network, nn.Module):
-        raise ValueError(
-            f"The model is {type(network).__name__}; expected an nn.Module, such as "
-            "nn.Sequential(nn.Linear(4, 2))."
-        )
-    if not isinstance(batch, Tensor | tuple | list | Mapping) or not len(batch):
-        size = "empty" if isinstance(batch, Tensor | tuple | list | Mapping) else "no batch"
-        raise ValueError(
-            f"The batch is {size}: {type(batch).__name__}; expected a tensor (batch, ...), a tuple "
-            "of arguments, or a dict of named ones, with at least one example."
-        )
-    for name, parameter in network.named_parameters():
-        if nn.parameter.is_lazy(parameter):
-            raise ValueError(
-                f"Parameter {name!r} has no values yet (a lazy layer). Run a batch through the "
-                "model first."
-            )
-
-
-def watch(network: nn.Module, batch: Batch, loss: Callable | None) -> Record:
-    """Pass the batch through forward and backward; see `helpers.diagnosis.diagnose`."""
-    record = Record()
-    mode = _Watch(network, record)
-    if not mode.units:
-        raise ValueError(
-            f"{type(network).__name__} holds no layer with weights; expected one that does, such "
-            "as nn.Linear or nn.Conv2d. There is nothing to diagnose."
-        )
-    gpus = {p.device.index for p in network.parameters() if p.device.type == "cuda"}
-    with (
-        torch.random.fork_rng(devices=sorted(gpus)),
-        torch.inference_mode(False),
-        torch.enable_grad(),
-        _as_in_training(network),
-        mode.hooked(network),
-    ):
-        with mode:
-            result = layerwise.run(network, _detached(batch))
-        record.outputs = list(floating(result))
-        if not record.outputs:
-            raise ValueError(
-                f"The output is {type(result).__name__} without a tensor of real numbers; expected "
-                "one, alone or in a tuple, mapping or data class. Wrap the model so that it "
-                "returns its scores."
-            )
-        value = backwards.functional(record.outputs) if loss is None else loss(result)
-        backwards.check_loss(value)
-        size = max((u.shape[0] for u in record.uses if u.shape), default=None)
-        record.collapsed = backwards.collapsed(record.outputs, size)
-        record.order = backwards.order(record.outputs)
-        targets = backwards.targets(backwards.order([value]), record.nodes)
-        if targets:
-            torch.autograd.grad(value, targets, allow_unused=True)
-    used = {id(node.variable) for node in record.order if backwards.is_leaf(node)}
-    for module, name in mode.units.items():
-        if module not in mode.called and not any(id(p) in used for p in module.parameters()):
-            record.unreached.append((name, module))
-    return record

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from helpers import devices
 from helpers.activations import gain
-from helpers.diagnosis.watching import Use
+from helpers.diagnosis.recording import Use
 from helpers.initializers import FANS, LAYERS, SCHEMES, Scheme
 
 _SAMPLE = 1 << 16  # weights looked at; a variance from so many is right to 0.6 %
