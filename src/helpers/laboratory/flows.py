@@ -89,7 +89,7 @@ def flow(settings: Settings, *, images: int = IMAGES) -> Flow:
     if settings.recurrent:
         last = back[-1].log_moment  # the prediction is relative
         backward = backward + last if math.isfinite(last) else None
-    places = {"residual": "block", "lstm": "row of the image"}
+    places = {"residual": "block", "lstm": "row"}
     return Flow(
         settings,
         len(inputs),

@@ -5,7 +5,7 @@ import threading
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import checks, devices, optimizers
@@ -70,11 +70,15 @@ class Training:
         with self._lock:
             if self._state in ("running", "done"):
                 return
-            before = self._thread
+            # Not in the thread: PyTorch's constructors touch the global random state.
+            blank = [build(self.settings) for _ in self.seeds if self._ensemble is None]
             self._state, self._error = "running", ""
             self._halt = threading.Event()
             self._thread = threading.Thread(
-                target=self._work, args=(self._halt, before), name="laboratory", daemon=True
+                target=self._work,
+                args=(self._halt, self._thread, blank),
+                name="laboratory",
+                daemon=True,
             )
             self._thread.start()
 
@@ -114,11 +118,13 @@ class Training:
         self._total = 0
         self._ensemble: Ensemble | None = None
 
-    def _work(self, halt: threading.Event, before: threading.Thread | None) -> None:
+    def _work(
+        self, halt: threading.Event, before: threading.Thread | None, blank: list[nn.Module]
+    ) -> None:
         if before is not None:
             before.join()  # two threads must not train one network
         try:
-            finished = self._train(halt)
+            finished = self._train(halt, blank)
             state, error = "done" if finished else "stopped", ""
         except Exception as failure:  # shown, whatever it is: a thread has nobody to raise it to
             state, error = "failed", f"{type(failure).__name__}: {failure}"
@@ -128,7 +134,7 @@ class Training:
             if halt is self._halt:
                 self._state, self._error = state, error
 
-    def _train(self, halt: threading.Event) -> bool:
+    def _train(self, halt: threading.Event, blank: list[nn.Module]) -> bool:
         """Make the steps that are left; return whether all are made."""
         images, labels = self._data("train")
         test = self._data("test")
@@ -136,7 +142,7 @@ class Training:
         with self._lock:
             self._total = self.epochs * an_epoch
         if self._ensemble is None:
-            self._begin()
+            self._begin(blank)
         ensemble = self._ensemble
         if not self._scores:
             self._score(test)
@@ -158,11 +164,10 @@ class Training:
                 self._score(test)
         return True
 
-    def _begin(self) -> None:
+    def _begin(self, blank: list[nn.Module]) -> None:
         networks = []
-        for seed in self.seeds:
-            network = draw(build(self.settings), self.settings, seed)
-            networks.append(network.float().train())
+        for network, seed in zip(blank, self.seeds, strict=True):
+            networks.append(draw(network, self.settings, seed).float().train())
         self._ensemble = Ensemble(networks)
         self._rule = optimizers.sgd(self.rate)(self._ensemble.tensors)
         self._shuffler = torch.Generator().manual_seed(self.settings.seed)

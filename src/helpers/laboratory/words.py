@@ -21,12 +21,11 @@ def number(log: float, digits: int = 2) -> str:
     if log > 308:
         return "beyond 10³⁰⁸"
     exponent = math.floor(log)
-    if -3 <= exponent < 3:
-        value = 10.0**log
-        return f"{value:.{max(digits - 1 - exponent, 0)}f}"
     mantissa = f"{10 ** (log - exponent):.{digits - 1}f}"
     if mantissa.startswith("10"):
         mantissa, exponent = f"{1:.{digits - 1}f}", exponent + 1
+    if -3 <= exponent < 3:
+        return f"{float(mantissa) * 10.0**exponent:.{max(digits - 1 - exponent, 0)}f}"
     return f"{mantissa}·{power(exponent)}"
 
 
@@ -58,19 +57,19 @@ def _way(way: Way, what: str, place: str, back: bool = False) -> str:
     (first, start), (last, end) = layers[0], layers[-1]
     if len(layers) == 1:
         return f"{subject}: one {place}, of second moment {number(first)}."
-    rate = (last - first) / (len(layers) - 1)
+    each = len(layers) - 1
     told = f"{subject} {_change(last - first)} from {place} {start} {where}to {end}"
-    told += f": a factor of {number(rate)} at each in the mean square"
+    told += f", ×{number((last - first) / each)} a {place.split()[-1]}"
     if way.predicted is not None:
-        ends = way.predicted[::-1] if back else way.predicted
-        if all(map(math.isfinite, (ends[0], ends[-1]))):
-            told += f", in theory {number((ends[-1] - ends[0]) / (len(layers) - 1))}"
+        first, last = way.predicted[:: -1 if back else 1][::each]
+        if math.isfinite(first) and math.isfinite(last):
+            told += f" (theory: ×{number((last - first) / each)})"
     return told + "."
 
 
 def _change(log: float) -> str:
-    factor = f"a factor of {10 ** abs(log):.2g}" if abs(log) < 2 else power(abs(log))
-    if abs(log) < 0.5:
+    factor = f"a factor of {number(abs(log))}" if abs(log) < 2 else power(abs(log))
+    if abs(log) < 0.3:
         return "hold"
     if log < 0:
         return f"vanish by {factor}" if log <= -2 else f"shrink by {factor}"

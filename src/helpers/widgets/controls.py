@@ -23,7 +23,8 @@ class Controls(w.GridBox):
 
     def __init__(self, settings: Settings, changed: Callable[[], None]):
         self._changed, self._quiet = changed, False
-        self.network = _menu("Network", list(NETWORKS), settings.network)
+        names = [(name.upper() if name == "lstm" else name, name) for name in NETWORKS]
+        self.network = _menu("Network", names, settings.network)
         self.scheme = _menu("Scheme", list(SCHEMES), settings.scheme)
         self.activation = _menu("Activation", list(ACTIVATIONS), settings.activation)
         there = list(dict.fromkeys([*examples.available(), settings.data]))
@@ -56,7 +57,7 @@ class Controls(w.GridBox):
         self.summary.add_class("fw-across")
         children = [self.network, self.data, self.activation, self.scheme, self.summary]
         children += [self.sigma, self.forget, self.marks, self.width, self.depth]
-        children += [self.seed, w.Box([self.new_seed])]
+        children += [w.Box([self.seed, self.new_seed])]
         super().__init__(children)
         self.add_class("fw-controls")
         for field in fields(Settings):
@@ -110,15 +111,19 @@ class Controls(w.GridBox):
             control.layout.display = None if recurrent else "none"
         scheme = SCHEMES[self.scheme.value]
         self.sigma.disabled = scheme.fan is not None
-        about = f"{self.network.label.capitalize()}: {NETWORKS[self.network.value]}."
+        about = f"{_capital(self.network.label)}: {NETWORKS[self.network.value]}."
         if recurrent:
             about += " Weights are uniform within ±1/√width, and all other biases zero."
         else:
-            about += f" {self.scheme.value.capitalize()}: {scheme.summary}."
+            about += f" “{self.scheme.value}”: {scheme.summary}."
         self.summary.value = style.hint(about)
 
 
-def _menu(label: str, options: list[str], value: str) -> w.Dropdown:
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def _menu(label: str, options: list, value: str) -> w.Dropdown:
     return w.Dropdown(options=options, value=value, description=label)
 
 

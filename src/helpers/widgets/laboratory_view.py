@@ -49,7 +49,9 @@ class Laboratory(w.VBox):
             legend += "direction in the output. A line is what theory predicts. Dashed: no change."
             self.figure.value = style.cards(pictures.flow_cards(found)) + style.hint(legend)
             self.verdict.value = style.said(verdict(found))
+            self.figure.remove_class("fw-old")
         except Exception as error:  # shown, whatever it is: a control must not die
+            self.figure.add_class("fw-old")
             self.verdict.value = style.complaint(error)
         self._drawn = True
 

@@ -40,10 +40,13 @@ STYLE = f"""<style>
 .{NAME} .fw-cards svg {{
   display: block; flex: 1 1 18rem; height: auto; max-width: 30rem; min-width: 0;
 }}
+.{NAME} .fw-old {{ opacity: .3 }}
 .{NAME} .fw-run::before {{ content: "━ "; font-weight: 700 }}
-.{NAME} .widget-tab-contents {{ padding: .6rem .8rem }}
+.{NAME} .jupyter-widgets.widget-tab > .widget-tab-contents {{ padding: .6rem .8rem }}
 @container laboratory (max-width: 30rem) {{
-  .{NAME} .widget-tab-contents {{ border-width: 1px 0 0; padding: .6rem 0 }}
+  .{NAME} .jupyter-widgets.widget-tab > .widget-tab-contents {{
+    border-width: 1px 0 0; padding: .6rem 0;
+  }}
   .{NAME} .fw-cards svg text {{ font-size: 15px }}
 }}
 </style>"""

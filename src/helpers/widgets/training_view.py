@@ -129,7 +129,9 @@ class TrainingView(w.VBox):
             runs.append((trial, pictures.FORWARD))
             told.append((pictures.FORWARD, f"This run: {self._words()}.", trial))
         if trial is None:
-            text = style.said(["Start trains three networks from the weights that flowed."])
+            text = style.said(
+                ["Start trains from the weights that flowed, with other seeds beside."]
+            )
         elif trial.error:
             text = style.complaint(ValueError(f"Training failed. {trial.error}"))
         else:
