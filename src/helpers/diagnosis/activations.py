@@ -7,8 +7,10 @@ from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.recording import Use
 
 _SIGMOIDS = ("sigmoid", "hardsigmoid")
-LEFT = 1 / 8  # of the gradient's second moment behind each sigmoid, on average
-SATURATED = 0.25  # of the values
+#: Less than this share of the gradient's second moment behind each sigmoid, on average.
+LEFT = 1 / 8
+#: More than this share of an activation's values at a bound.
+SATURATED = 0.25
 
 
 def sigmoids(analysis: Analysis) -> list[Finding]:

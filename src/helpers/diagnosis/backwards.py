@@ -8,6 +8,7 @@ leaves out the weights' own, which are not looked at.
 import torch
 from torch import Tensor
 
+from helpers import devices
 from helpers.diagnosis import moments
 
 
@@ -40,7 +41,7 @@ def collapsed(outputs: list[Tensor], size: int | None) -> bool:
     """Whether all examples of the batch give the same output, but for rounding."""
     outputs = [o.detach() for o in outputs if o.ndim > 1 and len(o) == size and size > 1]
     for output in outputs:
-        wide = output.double()
+        wide = devices.double(output)
         spread = (wide - wide[:1]).square().mean()
         eps = torch.finfo(output.dtype).eps
         # 1e-6 of the output's size, or what rounding explains

@@ -13,7 +13,7 @@ def dead(analysis: Analysis) -> list[Finding]:
     """Rectified units that are off for every example, more of them than chance explains."""
     for use in analysis.uses:
         stats = analysis.signal(use)
-        if stats is None or not analysis.open(use) or stats.units == 0 or analysis.after[use].gate:
+        if stats is None or not analysis.open(use) or stats.units == 0:
             continue
         units, off = stats.units, round(stats.dead * stats.units)
         shift, cause, code = _why(analysis, use)

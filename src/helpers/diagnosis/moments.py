@@ -14,6 +14,7 @@ from torch import Tensor
 
 from helpers import devices, propagation
 
+#: Where a number has no meaning.
 NAN = math.nan
 #: Names of activations by the base name of the autograd node that computes them.
 ACTIVATIONS = {
@@ -98,7 +99,7 @@ def stats(
     norm, average = torch.stack(numbers).tolist()
     found = Stats(norm * norm / count, average)
     if not math.isfinite(norm):
-        found.finite = values.isfinite().double().mean().item()
+        found.finite = values.isfinite().float().mean().item()
         wide = devices.double(values)
         found.second_moment, found.mean = wide.square().mean().item(), wide.mean().item()
     elif norm < 1e-15 * math.sqrt(count) and values.dtype == torch.float32:
@@ -108,7 +109,7 @@ def stats(
     if axis is not None:
         others = [a for a in range(values.ndim) if a != axis % values.ndim]
         highest = values.amax(others) if others else values
-        found.dead, found.units = (highest <= 0).double().mean().item(), len(highest)
+        found.dead, found.units = (highest <= 0).float().mean().item(), len(highest)
     if bounds is not None:
         low, high = bounds
         margin = 0.01 * (high - low)

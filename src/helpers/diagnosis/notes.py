@@ -5,7 +5,8 @@ import math
 from helpers.diagnosis import remedies, weights
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
 
-FAR = 1e8  # gradients' second moments from one end to the other
+#: Gradients' second moments that differ by more than this from one end to the other.
+FAR = 1e8
 
 
 def inputs(analysis: Analysis) -> list[Finding]:

@@ -85,6 +85,7 @@ def watch(network: nn.Module, batch: Batch, loss: Callable | None) -> Record:
     ):
         with mode:
             result = layerwise.run(network, _detached(batch))
+        mode.done = True
         record.outputs = list(floating(result))
         if not record.outputs:
             raise ValueError(
@@ -99,7 +100,8 @@ def watch(network: nn.Module, batch: Batch, loss: Callable | None) -> Record:
         record.order = backwards.order(record.outputs)
         targets = backwards.targets(backwards.order([value]), record.nodes)
         if targets:
-            torch.autograd.grad(value, targets, allow_unused=True)
+            with mode:
+                torch.autograd.grad(value, targets, allow_unused=True)
     used = {id(node.variable) for node in record.order if backwards.is_leaf(node)}
     for module, name in mode.units.items():
         if module not in mode.called and not any(id(p) in used for p in module.parameters()):

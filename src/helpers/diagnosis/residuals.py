@@ -7,7 +7,8 @@ from helpers.diagnosis import remedies, shortcuts
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.shortcuts import Addition
 
-GROWTH = 8.0  # in second moments, over all blocks in a row
+#: A second moment that grows by more than this over all blocks in a row.
+GROWTH = 8.0
 
 
 def additions(analysis: Analysis) -> list[Finding]:

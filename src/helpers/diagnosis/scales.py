@@ -8,7 +8,8 @@ from helpers.diagnosis.findings import Analysis, Finding
 from helpers.diagnosis.recording import Use
 from helpers.initializers import LAYERS, SCHEMES
 
-OUT = 4.0  # a variance off by more than this falls out of the scheme: twice in σ
+#: A variance off by more than this falls out of the scheme: twice in σ.
+OUT = 4.0
 #: Weights so large that no scheme asks for them: fan_in · E[w²].
 LARGE = 25.0
 
@@ -72,7 +73,7 @@ def outliers(analysis: Analysis) -> list[Finding]:
         large = off[use] > 1
         if not large and (analysis.last(use) or analysis.in_branch(use)):
             continue  # a head or a branch that starts small is a choice that works
-        if _deliberate(analysis, use, uses, large) or _shared(analysis, use, beyond):
+        if _deliberate(analysis, use, uses, rule) or _shared(analysis, use, beyond):
             continue
         factor = math.sqrt(off[use])
         times = f"{factor:.2g} times" if large else f"1/{1 / factor:.2g} of"
@@ -136,16 +137,17 @@ def _title(rule: str) -> str:
     return f"variance {gain2:.3g}/{fan}"
 
 
-def _deliberate(analysis: Analysis, use: Use, uses: list[Use], large: bool) -> bool:
-    """Whether the layer follows a common scheme, or one that half of the layers fit.
+def _deliberate(analysis: Analysis, use: Use, uses: list[Use], rule: str) -> bool:
+    """Whether the layer follows a common scheme, or one that another layer shows to be in use.
 
     Glorot's variance in a layer that widens much is small enough to be a slip of another scheme.
     """
-    own = analysis.weights[use].rules
+    own = analysis.weights[use]
     common = ["pytorch", "lecun", "lecun-uniform", "he", "he-uniform"]
-    common += ["glorot", "glorot-uniform"] if large else []
-    half = [r for r in own if sum(r in analysis.weights[u].rules for u in uses) >= len(uses) / 2]
-    return bool(half) or any(rule in own for rule in common)
+    common += ["glorot", "glorot-uniform"] if own.ratio(rule) > 1 else []
+    others = [analysis.weights[u].rules for u in uses if u is not use]
+    shown = {key for rules in others if rule not in rules for key in rules}
+    return any(key in common or key in shown for key in own.rules)
 
 
 def _shared(analysis: Analysis, use: Use, beyond: list[Use]) -> bool:

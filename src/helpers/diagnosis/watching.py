@@ -5,6 +5,7 @@ runs between them, called as a module or not: activations, additions, a weight t
 its layer being called. Values are reduced to a few numbers at once and not kept.
 """
 
+import re
 from contextlib import contextmanager
 
 import torch
@@ -18,6 +19,7 @@ from helpers.initializers import LAYERS
 
 _WEIGHTED = ("linear", "conv1d", "conv2d", "conv3d")
 _WEIGHTED += ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+_DROPOUT = re.compile(r"(feature_)?(alpha_)?dropout(\dd)?_?")
 _RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
@@ -33,12 +35,14 @@ class Watch(TorchFunctionMode):
             id(p): m for m in self.units for p in m.parameters(recurse=False) if p.ndim > 1
         }
         self.counts: dict[str, int] = {}
+        self.handles = []
+        self.done = False  # checkpointing runs layers again on the way back
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         name, kwargs = getattr(func, "__name__", ""), kwargs or {}
         if name == "__get__":  # of an attribute, such as a shape
             return func(*args, **kwargs)
-        if name.endswith("dropout") or name.endswith(("dropout_", "dropout1d", "dropout2d")):
+        if _DROPOUT.fullmatch(name):
             return args[0] if args else kwargs["input"]
         if name == "multi_head_attention_forward":
             kwargs = kwargs | {"training": False}  # its dropout, and nothing else
@@ -48,7 +52,7 @@ class Watch(TorchFunctionMode):
         elif name in _RECURRENT:
             args = tuple(0.0 if isinstance(a, float) else a for a in args)  # dropout between layers
         owner = None
-        if name in _WEIGHTED and not self.running:
+        if name in _WEIGHTED and not self.running and not self.done:
             weight = args[1] if len(args) > 1 else kwargs.get("weight")
             owner = self.owners.get(id(weight))
         if owner is not None:
@@ -56,7 +60,7 @@ class Watch(TorchFunctionMode):
         result = func(*args, **kwargs)
         if owner is not None:
             result = self.end(use, result)
-        elif isinstance(result, Tensor) and not self.running:
+        elif isinstance(result, Tensor) and not self.running and not self.done:
             self.note(result)
         return result
 
@@ -102,7 +106,7 @@ class Watch(TorchFunctionMode):
         own = {id(p) for p in module.parameters()}
         given = [t for t in given if id(t) not in own]
         use.inputs = {t.grad_fn for t in given if t.grad_fn is not None}
-        if given and module in self.units:
+        if given and module in self.units and not self.done:
             use.input, use.input_shape = self.measured(given[0]), tuple(given[0].shape)
             if given[0].grad_fn is None and not self.record.uses:
                 self.record.inputs.append(use.input)
@@ -110,7 +114,7 @@ class Watch(TorchFunctionMode):
 
     def end(self, use: Use, output):
         """A run ends: its output, and a hook for the gradient with respect to it."""
-        first = next(floating(output.data if hasattr(output, "batch_sizes") else output), None)
+        first = next(floating(output), None)
         if first is None:
             return output
         if not first.requires_grad and isinstance(output, Tensor) and torch.is_grad_enabled():
@@ -119,6 +123,8 @@ class Watch(TorchFunctionMode):
         elif isinstance(output, Tensor) and first._is_view() and first.grad_fn is not None:
             # What works in place on a view rewrites the graph behind it; on a copy it adds to it.
             first = output = output.clone()
+        if self.done:
+            return output
         module = use.module
         if module in self.units:
             self.called.add(module)
@@ -139,7 +145,7 @@ class Watch(TorchFunctionMode):
                     gradient = gradients[number]
                     use.backward = 0.0 if gradient is None else moments.second_moment(gradient)
 
-                use.node.register_prehook(keep)
+                self.handles.append(use.node.register_prehook(keep))
         return output
 
     def measured(self, tensor: Tensor) -> Stats:
@@ -153,7 +159,7 @@ class Watch(TorchFunctionMode):
 
     @contextmanager
     def hooked(self, network: nn.Module):
-        """Hooks on layers and normalizers, gone at the end."""
+        """Hooks on layers and normalizers, gone at the end, as are those on the graph."""
 
         def before(module, args, kwargs):
             _check_batch_norm(names[module], module, args)
@@ -173,15 +179,14 @@ class Watch(TorchFunctionMode):
             for m in names
             if "Norm" in type(m).__name__ and not any(m.children()) and m not in self.units
         ]
-        hooks = []
         try:
             for module in [*self.units, *(m for m in norms if m not in inner)]:
-                hooks.append(module.register_forward_pre_hook(before, with_kwargs=True))
-                hooks.append(module.register_forward_hook(after, with_kwargs=True))
+                self.handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+                self.handles.append(module.register_forward_hook(after, with_kwargs=True))
             yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            for handle in self.handles:
+                handle.remove()
 
 
 def _check_batch_norm(name: str, module: nn.Module, args) -> None:
