@@ -6,7 +6,7 @@
 #   make results   make every stored result again, on this machine's data and device
 #   make check     do the stored results still follow from the code? A small part of each, again
 #   make bench     how fast networks train here beside a plain loop; what normalization costs;
-#                  how fast the pages open beside a stock Jupyter Book (needs Chromium and npm)
+#                  how soon a widget answers; how fast the pages open beside a stock Jupyter Book (needs Chromium and npm)
 #   make portable  the notebooks again with every instruction set of the CPU, one thread and two
 #
 # results, check and bench take DEVICE=cuda, or mps.
@@ -72,6 +72,7 @@ check: $(VENV)/.everything
 bench: $(VENV)/.everything book
 	$(BIN)/python -m helpers bench --device $(DEVICE)
 	$(BIN)/python -m helpers bench normalization --device $(DEVICE)
+	$(BIN)/python -m helpers bench widgets
 	$(BIN)/python -m helpers bench pages
 
 # Run every notebook from a fresh kernel and store its outputs, without what only a kernel has.

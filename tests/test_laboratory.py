@@ -234,8 +234,8 @@ def test_rewound_training_repeats_itself_and_another_seed_does_not():
 
 
 def test_training_stops_at_once_and_goes_on_where_it_was():
-    whole = finished(Training(small(), epochs=40))
-    training = Training(small(), epochs=40)
+    whole = finished(Training(small(), epochs=10))
+    training = Training(small(), epochs=10)
     training.start()
     while training.trial().done < 5:
         time.sleep(0.001)

@@ -21,13 +21,16 @@ def main(arguments: list[str] | None = None) -> int:
         run.add_argument(f"--{option}", type=_count, metavar="N", help=meaning)
     check = commands.add_parser("check", help="make a small part again, and compare")
     check.add_argument("names", nargs="*", metavar="name", help="which; all, if none is named")
-    bench = commands.add_parser("bench", help="how fast networks train here, and pages open")
+    bench = commands.add_parser(
+        "bench", help="how fast networks train here, widgets answer, and pages open"
+    )
     bench.add_argument(
         "what",
         nargs="?",
         default="training",
-        choices=["training", "normalization", "pages"],
-        help="training (default), what batch normalization costs, or the built pages",
+        choices=["training", "normalization", "widgets", "pages"],
+        help="training (default), what batch normalization costs, the laboratory's widget, or the "
+        "built pages",
     )
     bench.add_argument("--rounds", type=_count, metavar="N", help="of which the median")
     bench.add_argument(
@@ -196,6 +199,9 @@ def _bench(options: argparse.Namespace) -> None:
         print(tables.significant(table, digits=3).to_string(index=False))
         _keep(options, "normalization", table, provenance)
         return
+    if options.what == "widgets":
+        _bench_widgets(options)
+        return
     table, provenance = benchmarks.bench(
         device=options.device,
         root=options.data,
@@ -210,6 +216,18 @@ def _bench(options: argparse.Namespace) -> None:
     last = last[last.epoch == last.epoch.max()].groupby("precision").value.agg(["min", "max"])
     print(f"test accuracy of He's start after 12 epochs, stored in figure-1:\n{last.to_string()}")
     _keep(options, "benchmarks", table, provenance)
+
+
+def _bench_widgets(options: argparse.Namespace) -> None:
+    """Print how soon the laboratory answers; store it where a folder is given."""
+    from helpers import latency, tables
+
+    table, provenance = latency.widgets(moves=options.rounds or 30)
+    print(f"{provenance['processor']}, {provenance['threads']} threads, load {provenance['load']}")
+    print(tables.significant(table, digits=3).to_string(index=False))
+    print("memory, MB: {imports} after imports, {peak} at most".format(**provenance["memory_mb"]))
+    if options.out is not None:
+        results.write("benchmarks-widgets", table, provenance, options.out)
 
 
 def _bench_pages(options: argparse.Namespace) -> None:

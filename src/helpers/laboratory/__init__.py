@@ -3,13 +3,14 @@
 Nothing here draws or knows of a notebook; `helpers.widgets` shows it.
 """
 
-from helpers.laboratory.flows import Flow, Layer, Way, flow
+from helpers.laboratory.flows import IMAGES, Flow, Layer, Way, flow
 from helpers.laboratory.settings import DEPTHS, FORGETS, NETWORKS, SIGMAS, WIDTHS, Settings
 from helpers.laboratory.trials import Training, Trial
 
 __all__ = [
     "DEPTHS",
     "FORGETS",
+    "IMAGES",
     "NETWORKS",
     "SIGMAS",
     "WIDTHS",

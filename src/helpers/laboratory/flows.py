@@ -1,7 +1,9 @@
 """What flows through a network at its first weights, and what theory says of it."""
 
 import math
+import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +17,10 @@ from helpers.laboratory.settings import Settings
 IMAGES = 1000
 #: And so few that all layers together put out no more values than this: a chart must not take
 #: seconds, nor hundreds of megabytes.
-VALUES = 2_500_000
+VALUES = 1_000_000
 #: Bins of a layer's histogram, from minus its reach to its reach.
 BINS = 41
+_lock = threading.Lock()  # one network for all
 
 
 @dataclass(frozen=True)
@@ -73,14 +76,16 @@ def flow(settings: Settings, *, images: int = IMAGES) -> Flow:
     One seed means one set of random numbers, whatever is done to them. Raises ValueError for no
     image, FileNotFoundError for data that are not on this computer.
     """
-    layers = 4 * 28 if settings.recurrent else settings.depth  # each step has four gates
+    layers = 2 * 28 if settings.recurrent else settings.depth  # a step costs twice as much
     count = max(2, min(images, VALUES // (layers * settings.width)))
     inputs = examples.load(settings.data, "train").images[:count]
-    network = draw(build(settings), settings, settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
     way = torch.randn(len(inputs), examples.CLASSES, generator=generator, dtype=inputs.dtype)
-    observe = _cells if isinstance(network, RowReader) else _layers
-    found = observe(network, inputs, way)
+    with _lock:
+        network = _built(settings.network, settings.width, settings.depth, settings.activation)
+        draw(network, settings, settings.seed)
+        observe = _cells if settings.recurrent else _layers
+        found = observe(network, inputs, way)
     forward, backward = predictions.predict(settings, inputs.numpy())
     kind = settings.activation if settings.network != "residual" else ""
     bounds = None if settings.recurrent else propagation.BOUNDS.get(kind)
@@ -99,6 +104,12 @@ def flow(settings: Settings, *, images: int = IMAGES) -> Flow:
     )
 
 
+@lru_cache(maxsize=1)
+def _built(network: str, width: int, depth: int, activation: str) -> nn.Module:
+    """The network, to draw weights in: building it takes longer than all that flows."""
+    return build(Settings(network, width=width, depth=depth, activation=activation))
+
+
 def _layers(network: nn.Module, inputs: Tensor, way: Tensor) -> list[tuple[Tensor, Tensor]]:
     signals = propagation.observe(network, inputs, lambda output: (output * way).sum())
     kept = [s for s in signals if s.layer.startswith("act") or s.layer.endswith(".sum")]
@@ -113,33 +124,35 @@ def _cells(network: RowReader, inputs: Tensor, way: Tensor) -> list[tuple[Tensor
 
 
 def _layer(position: int, values: Tensor, bounds: tuple[float, float] | None) -> Layer:
-    low, high = values.aminmax()
-    finite = 1.0
-    reach = max(-low.item(), high.item())
-    whole = math.isfinite(reach) and math.isfinite(low.item())
-    flat = values.flatten()
+    low, high = (end.item() for end in values.aminmax())
+    reach, flat = max(-low, high), values.flatten()
+    whole = math.isfinite(low) and math.isfinite(high)
     if not whole:
-        kept = flat.isfinite()
-        finite = kept.double().mean().item()
-        flat = flat[kept]
+        flat = flat[flat.isfinite()]
         reach = flat.abs().max().item() if len(flat) else 0.0
-    zero = (values == 0).double().mean().item()
+    filled = values.count_nonzero(dim=0)  # by unit; what is no number is not zero
+    zeros = values.numel() - filled.sum().item()
     log_reach = math.log10(reach) if reach > 0 else -math.inf
     moment, density = -math.inf, ()
     if reach > 0:
         shape = torch.histc(flat, BINS, -reach, reach)
-        shape[BINS // 2] -= (flat == 0).sum()
-        shape = shape.clamp(min=0) / shape.max().clamp(min=1)
-        density = tuple(shape.tolist())
+        shape[BINS // 2] -= zeros
+        density = tuple((shape / shape.max().clamp(min=1)).tolist())
         # Divided by the largest, lest the square overflow, or vanish.
-        moment = math.log10((flat / reach).square().mean().item()) + 2 * log_reach
+        scaled = flat / reach
+        moment = math.log10(scaled.dot(scaled).item() / len(flat)) + 2 * log_reach
     saturated = 0.0
     if bounds is not None:
         margin = 0.01 * (bounds[1] - bounds[0])
         outside = (values < bounds[0] + margin) | (values > bounds[1] - margin)
-        saturated = outside.double().mean().item()
-    dead = (values == 0).all(dim=0).double().mean().item() if zero else 0.0
+        saturated = outside.count_nonzero().item() / values.numel()
     return Layer(
-        *(position, moment if whole else math.nan, log_reach, density),
-        *(zero, dead, saturated, finite),
+        position,
+        log_moment=moment if whole else math.nan,
+        log_reach=log_reach,
+        density=density,
+        zero=zeros / values.numel(),
+        dead=(filled == 0).double().mean().item(),
+        saturated=saturated,
+        finite=len(flat) / values.numel(),
     )

@@ -5,7 +5,7 @@ from typing import Any
 import ipywidgets as w
 from IPython.display import display
 
-from helpers.laboratory import Settings, flow
+from helpers.laboratory import Flow, Settings, flow
 from helpers.laboratory.words import verdict
 from helpers.widgets import pictures, style
 from helpers.widgets.controls import Controls
@@ -25,7 +25,8 @@ class Laboratory(w.VBox):
 
     def __init__(self, twin: Any, settings: Settings):
         self.twin = twin
-        self._drawn = False
+        #: What is shown, once it is.
+        self.flow: Flow | None = None
         self._redraw = Newest(self.redraw)
         self.controls = Controls(settings, self._moved)
         self.verdict, self.figure = w.HTML(), w.HTML()
@@ -42,7 +43,7 @@ class Laboratory(w.VBox):
     def redraw(self) -> None:
         """Compute what flows at the present settings, and show it, or what is wrong with them."""
         try:
-            found = flow(self.controls.settings())
+            self.flow = found = flow(self.controls.settings())
             legend = (
                 f"Dots are measured on {found.images:,} images; gradients are those of a random "
             )
@@ -53,7 +54,6 @@ class Laboratory(w.VBox):
         except Exception as error:  # shown, whatever it is: a control must not die
             self.figure.add_class("fw-old")
             self.verdict.value = style.complaint(error)
-        self._drawn = True
 
     def close(self) -> None:
         """Stop what runs, and close the widget."""
@@ -65,7 +65,7 @@ class Laboratory(w.VBox):
         self.training.refresh()
 
     def _seen(self, change) -> None:
-        if change.new and not self._drawn:
+        if change.new and self.flow is None:
             self._redraw.wish()
         elif not change.new:
             self.training.halt()

@@ -12,6 +12,8 @@ from helpers.widgets.newest import Newest
 
 #: Seconds between two looks at a training that runs.
 EVERY = 0.15
+#: So many epochs are trained, and of the LSTM, whose steps take longer.
+EPOCHS, LSTM_EPOCHS = 20, 10
 _RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -92,7 +94,7 @@ class TrainingView(w.VBox):
                 trial = self.training.trial()
                 if trial.done:
                     self.before = (self._words(), trial)
-            epochs = 10 if settings.recurrent else 20
+            epochs = LSTM_EPOCHS if settings.recurrent else EPOCHS
             self.training = Training(settings, rate=self.rate.value, epochs=epochs)
         self.training.start()
 
