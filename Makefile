@@ -6,7 +6,8 @@
 #   make results   make every stored result again, on this machine's data and device
 #   make check     do the stored results still follow from the code? A small part of each, again
 #   make bench     how fast networks train here beside a plain loop; what normalization costs;
-#                  how soon a widget answers; how fast the pages open beside a stock Jupyter Book (needs Chromium and npm)
+#                  the memory of every notebook; how soon a widget answers; how fast the pages
+#                  open beside a stock Jupyter Book (needs Chromium and npm)
 #   make portable  the notebooks again with every instruction set of the CPU, one thread and two
 #
 # results, check and bench take DEVICE=cuda, or mps.
@@ -27,7 +28,7 @@ NOTEBOOK_LINES := --line-length 84
   format lab clean
 
 help:
-	@sed -n '3,13s/^# \{0,1\}//p' Makefile
+	@sed -n '3,14s/^# \{0,1\}//p' Makefile
 
 book: $(VENV)/.book
 	$(BIN)/jupyter-book build . -W -n --keep-going
@@ -72,6 +73,7 @@ check: $(VENV)/.everything
 bench: $(VENV)/.everything book
 	$(BIN)/python -m helpers bench --device $(DEVICE)
 	$(BIN)/python -m helpers bench normalization --device $(DEVICE)
+	$(BIN)/python -m helpers bench memory
 	$(BIN)/python -m helpers bench widgets
 	$(BIN)/python -m helpers bench pages
 

@@ -28,13 +28,19 @@ def main(arguments: list[str] | None = None) -> int:
         "what",
         nargs="?",
         default="training",
-        choices=["training", "normalization", "widgets", "pages"],
-        help="training (default), what batch normalization costs, the laboratory's widget, or the "
-        "built pages",
+        choices=["training", "normalization", "memory", "widgets", "pages"],
+        help="training (default), what batch normalization costs, the memory of every notebook, "
+        "the laboratory's widget, or the built pages",
     )
     bench.add_argument("--rounds", type=_count, metavar="N", help="of which the median")
     bench.add_argument(
-        "--pages", nargs="+", metavar="PAGE", help="of `bench pages`: which, in place of the usual"
+        "--pages",
+        nargs="+",
+        metavar="PAGE",
+        help="of `bench pages` and `bench memory`: which, in place of the usual",
+    )
+    bench.add_argument(
+        "--limit", type=_count, metavar="MB", help="of `bench memory`: in place of 1024"
     )
     for command in (run, check, bench):
         command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:0 or mps")
@@ -199,6 +205,9 @@ def _bench(options: argparse.Namespace) -> None:
         print(tables.significant(table, digits=3).to_string(index=False))
         _keep(options, "normalization", table, provenance)
         return
+    if options.what == "memory":
+        _bench_memory(options)
+        return
     if options.what == "widgets":
         _bench_widgets(options)
         return
@@ -216,6 +225,23 @@ def _bench(options: argparse.Namespace) -> None:
     last = last[last.epoch == last.epoch.max()].groupby("precision").value.agg(["min", "max"])
     print(f"test accuracy of He's start after 12 epochs, stored in figure-1:\n{last.to_string()}")
     _keep(options, "benchmarks", table, provenance)
+
+
+def _bench_memory(options: argparse.Namespace) -> None:
+    """Print what every notebook needs; store it where a folder is given."""
+    from helpers import footprint
+
+    table, provenance = footprint.bench(
+        footprint.notebooks(options.pages),
+        limit=options.limit or 1024,
+        progress=lambda line: print(line, file=sys.stderr),
+    )
+    limit = provenance["configuration"]["limit_mb"]
+    print(f"torch {provenance['configuration']['torch']}, {provenance['processor']}")
+    print(f"limit: {limit} MB" if limit else "no limit: a control group could not be made")
+    print(table.to_string(index=False))
+    if options.out is not None:
+        results.write("benchmarks-memory", table, provenance, options.out)
 
 
 def _bench_widgets(options: argparse.Namespace) -> None:
