@@ -162,12 +162,13 @@ def _survey(options: argparse.Namespace) -> int:
 
     for name in options.names:
         checks.known("classifier", name, survey.classifiers())
-    table, provenance = survey.survey(
+    table, layers, provenance = survey.survey(
         options.names or None, progress=lambda line: print(line, flush=True)
     )
     print(table.drop(columns="verdict").to_string(index=False))
     if options.out is not None:
         results.write("torchvision", table, provenance, options.out)
+        results.write("torchvision-layers", layers, provenance, options.out)
     return 0
 
 

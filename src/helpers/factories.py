@@ -65,8 +65,8 @@ def network(address: str, *, seed: int = 0, dtype: str | None = None) -> nn.Modu
 def built(factory: Callable[[], nn.Module], *, seed: int = 0, dtype: str | None = None):
     """Return what ``factory`` returns; what it draws from the global random state is from ``seed``.
 
-    That state is left as it was. With ``dtype`` "float64" the numbers are drawn in that type, and so
-    are the same on every processor, which float32 ones are not. Raises ValueError for an unknown
+    That state is left as it was. With ``dtype`` "float64" the numbers are drawn in that type, and
+    so are the same on every processor, which float32 ones are not. Raises ValueError for an unknown
     ``dtype``; what the factory raises passes through.
     """
     kind = None if dtype is None else DTYPES[checks.known("dtype", dtype, DTYPES)]
@@ -92,14 +92,12 @@ def batch(
     """
     size = checks.count("the batch", size)
     weights = [] if like is None else [p for p in like.parameters() if p.is_floating_point()]
-    found = [_values(shape, size, generator) for shape in shapes]
-    if not weights:
-        return tuple(found)
-    dtype, device = weights[0].dtype, weights[0].device
-    return tuple(v.to(device, dtype if v.is_floating_point() else None) for v in found)
+    dtype = weights[0].dtype if weights else torch.float32
+    found = [_values(shape, size, generator, dtype) for shape in shapes]
+    return tuple(values.to(weights[0].device) if weights else values for values in found)
 
 
-def _values(shape: str, size: int, generator: torch.Generator) -> Tensor:
+def _values(shape: str, size: int, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
     parts = re.fullmatch(r"([1-9]\d*(?:x[1-9]\d*)*)?(?:<([1-9]\d*))?", shape)
     if not shape or parts is None:
         raise ValueError(
@@ -109,4 +107,5 @@ def _values(shape: str, size: int, generator: torch.Generator) -> Tensor:
     sizes = [size, *(int(part) for part in (parts[1] or "").split("x") if part)]
     if parts[2]:
         return torch.randint(int(parts[2]), sizes, generator=generator)
-    return torch.randn(sizes, generator=generator)
+    wide = torch.float64 if dtype == torch.float64 else torch.float32
+    return torch.randn(sizes, generator=generator, dtype=wide).to(dtype)

@@ -7,6 +7,7 @@ was stopped goes on behind the last network that it finished.
 import copy
 import hashlib
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -23,7 +24,18 @@ from helpers.benchmarks import processor
 #: Sides of square images, in pixels: the first that a network takes is its smallest valid input.
 SIDES = (32, 64, 96, 128, 160, 192, 224, 299)
 #: Images in a batch, and the seed of images and weights.
-BATCH, SEED = 4, 0
+BATCH, SEED = 8, 0
+_LAYERS = [
+    "layer",
+    "kind",
+    "fan_in",
+    "gain2",
+    "scheme",
+    "activation",
+    "forward",
+    "backward",
+    "dead",
+]
 
 
 def classifiers() -> list[str]:
@@ -68,28 +80,34 @@ def smallest(network: nn.Module) -> Tensor:
     raise ValueError(f"{type(network).__name__} takes no square images of {SIDES} pixels a side.")
 
 
-def look(name: str) -> dict[str, float | int | str | bool]:
-    """Diagnose one classifier; return its row of the table that `survey` describes."""
+def look(name: str) -> dict:
+    """Diagnose one classifier; return its rows of the tables that `survey` describes.
+
+    The row of the network, and under ``"layers"`` a list of those of its layers.
+    """
     network = build(name)
     batch = smallest(network)
-    once, _ = _seconds(lambda: _pass(network, batch))
     before = fingerprint(network)
-    took, report = _seconds(lambda: diagnosis.diagnose(network, batch))
-    # Again, in turn: the first pass of a process pays for memory that later ones reuse.
-    once = min(once, _seconds(lambda: _pass(network, batch))[0])
-    faults = [finding for finding in report.findings if finding.severity == "fault"]
+    # In turn, twice: first calls pay for memory and for integrals that later ones find ready.
+    passes, diagnoses = [], []
+    for _ in range(2):
+        passes.append(_seconds(lambda: _pass(network, batch))[0])
+        took, report = _seconds(lambda: diagnosis.diagnose(network, batch))
+        diagnoses.append(took)
     notes = [finding for finding in report.findings if finding.severity == "note"]
+    layers = report.table[_LAYERS].assign(groups=[_groups(network, n) for n in report.table.layer])
     return {
         "network": name,
         "parameters": sum(p.numel() for p in network.parameters()),
         "side": batch.shape[-1],
-        "layers": len(report.table),
-        "faults": " ".join(dict.fromkeys(finding.kind for finding in faults)),
-        "notes": " ".join(dict.fromkeys(finding.kind for finding in notes)),
+        "depth": len(report.table),
+        "faults": ", ".join(dict.fromkeys(finding.kind for finding in report.faults)),
+        "notes": ", ".join(dict.fromkeys(finding.kind for finding in notes)),
         "verdict": report.verdict,
         "unchanged": fingerprint(network) == before,
-        "pass_seconds": once,
-        "ratio": took / once,
+        "pass_seconds": min(passes),
+        "ratio": min(diagnoses) / min(passes),
+        "layers": layers.replace(math.nan, None).to_dict("records"),
     }
 
 
@@ -98,15 +116,17 @@ def survey(
     *,
     cache: str | Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
-) -> tuple[pd.DataFrame, dict]:
-    """Diagnose classifiers, by default all of them; return a table, and its provenance.
+) -> tuple[pd.DataFrame, pd.DataFrame, dict]:
+    """Diagnose classifiers, by default all of them; return two tables, and their provenance.
 
-    Columns: ``network``; number of ``parameters``; ``side`` of the images, pixels; observed
-    ``layers``; kinds of ``faults`` and of ``notes``, between spaces; ``verdict`` in words;
-    ``unchanged``, whether parameters, buffers, gradients and modes are bit for bit what they were;
-    ``pass_seconds`` of one forward and backward pass, and the ``ratio`` of the diagnosis to it.
+    The first has a row for each network: ``network``; number of ``parameters``; ``side`` of the
+    images, pixels; ``depth``, the number of observed layers; kinds of ``faults`` and of ``notes``,
+    between commas; ``verdict`` in words; ``unchanged``, whether parameters, buffers, gradients,
+    modes and the random state are bit for bit what they were; ``pass_seconds`` of one forward and
+    backward pass, and the ``ratio`` of the diagnosis to it. The second has a row for each layer:
+    ``network``, ``groups`` of a convolution, and columns of `diagnosis.Report`'s table.
     """
-    start, rows = time.perf_counter(), []
+    start, rows, layers = time.perf_counter(), [], []
     names = classifiers() if names is None else list(names)
     base = os.environ.get("HELPERS_CACHE") or platformdirs.user_cache_path("first-weights")
     folder = Path(base if cache is None else cache) / f"survey-{_version()}"
@@ -122,6 +142,7 @@ def survey(
             folder.mkdir(parents=True, exist_ok=True)
             files.replace(file, json.dumps(row).encode())
         spent += row.pop("seconds")
+        layers.append(pd.DataFrame(row.pop("layers")).assign(network=name))
         rows.append(row)
         progress(f"{name}: {row['verdict']}")
     provenance = {
@@ -135,7 +156,8 @@ def survey(
         "seconds": round(max(spent, time.perf_counter() - start), 1),
         "peak_memory_mb": devices.peak_memory(torch.device("cpu")),
     }
-    return pd.DataFrame(rows), provenance
+    every = pd.concat(layers, ignore_index=True)
+    return pd.DataFrame(rows), every[["network", *_LAYERS, "groups"]], provenance
 
 
 def fingerprint(network: nn.Module) -> str:
@@ -151,6 +173,10 @@ def fingerprint(network: nn.Module) -> str:
         found.update(f"{module.training} {[len(one) for one in hooks]}".encode())
     found.update(torch.random.get_rng_state().numpy())
     return found.hexdigest()
+
+
+def _groups(network: nn.Module, layer: str) -> int:
+    return getattr(network.get_submodule(layer), "groups", 1)
 
 
 def _pass(network: nn.Module, batch: Tensor) -> None:
