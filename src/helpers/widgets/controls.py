@@ -34,7 +34,7 @@ class Controls(w.GridBox):
             value=settings.sigma,
             min=min(-4.0, math.floor(at)),
             max=max(1.5, math.ceil(at)),
-            step=0.01,
+            step=0.0025,
             readout_format=".3g",
             description="σ",
         )

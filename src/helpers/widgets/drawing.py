@@ -44,7 +44,7 @@ class Panel:
         self, x_ticks: Iterable[Tick], y_ticks: Iterable[Tick], *, x_title: str = "", title: str
     ) -> str:
         """Grid lines and labels, and what is shown as a heading."""
-        parts = [_text(0, self.top - 10, title, anchor="start", size=13)]
+        parts = [_text(0, self.top - 16, title, anchor="start", size=13)]
         right, bottom = self.left + self.width, self.top + self.height
         for value, label in y_ticks:
             y = self.at(self.x[0], value)[1]

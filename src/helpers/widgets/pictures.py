@@ -10,8 +10,8 @@ from helpers.widgets import drawing
 from helpers.widgets.drawing import Panel
 
 #: A card's size in pixels; it is drawn at the width that it finds.
-WIDTH, HEIGHT = 360, 386
-_LEFT, _RIGHT = 52, WIDTH - 8
+WIDTH, HEIGHT = 360, 392
+_LEFT, _RIGHT = 56, WIDTH - 8
 #: Blue is what flows forward, and this training; vermilion what flows back, ocher the run before.
 FORWARD, BACKWARD, BEFORE = PALETTE[0], PALETTE[2], PALETTE[4]
 
@@ -38,20 +38,16 @@ def _card(way: Way, title: str, what: str, place: str, color: str) -> str:
     top = 1.04 * 10 ** (largest - unit)
     # Behind a ReLU nothing is negative: then the axis begins at zero.
     bottom = -top if any(any(layer.density[: len(layer.density) // 2]) for layer in layers) else 0.0
-    above = Panel(top=28, height=140, y=(bottom, top), **across)
-    units = f" in units of {power(unit)}" if unit else ""
-    parts = [
-        above.axes(
-            [], drawing.even_ticks(bottom, top), title=f"{title}: {what}, zeros left out{units}"
-        )
-    ]
+    above = Panel(top=34, height=140, y=(bottom, top), **across)
+    units = f", in units of {power(unit)}" if unit else ""
+    parts = [above.axes([], drawing.even_ticks(bottom, top), title=f"{title}: {what}{units}")]
     for layer in layers:
         reach = 10 ** (layer.log_reach - unit) if layer.density else math.nan
         parts.append(above.violin(layer.position, reach, layer.density, color))
     logs = way.measured + (way.predicted or ())
     shown = [log for log in logs if math.isfinite(log) and abs(log) < 310] or [0.0]
     low, high = _room(min(shown), max(shown), 2.0)
-    below = Panel(top=202, height=140, y=(low, high), **across)
+    below = Panel(top=208, height=140, y=(low, high), **across)
     parts.append(
         below.axes(x_ticks, powers(low, high), x_title=place, title="Mean square, by " + place)
     )
@@ -86,7 +82,7 @@ def training_cards(runs: Sequence[tuple[Trial, str]]) -> list[str]:
         ("Training loss", losses, (low, high), powers(low, high)),
         ("Test accuracy", scores, (0.0, 1.0), [(k / 4, f"{25 * k} %") for k in range(5)]),
     ):
-        panel = Panel(top=28, height=200, y=y, **across)
+        panel = Panel(top=34, height=200, y=y, **across)
         parts = [
             panel.axes(drawing.whole_ticks(0, steps, 5), ticks, x_title="training step", title=name)
         ]
@@ -101,7 +97,7 @@ def training_cards(runs: Sequence[tuple[Trial, str]]) -> list[str]:
                 label.append(f"from {number(ends[0])} to {number(ends[-1])}")
         said = " and, in the run before, ".join(label) or "nothing yet"
         label = f"{name} against training step, to step {steps}: {said}."
-        cards.append(drawing.picture(parts, WIDTH, 270, label))
+        cards.append(drawing.picture(parts, WIDTH, 276, label))
     return cards
 
 

@@ -148,13 +148,15 @@ class TrainingView(w.VBox):
 
 
 def _outcome(trial: Trial) -> str:
-    """How it goes, in one sentence."""
+    """How it goes, in one sentence that changes seldom: a screen reader says it every time."""
     if trial.state == "ready":
         return "Back at the same first weights."
     if not trial.total:
         return "Drawing the first weights …"
-    state = {"running": "Training", "stopped": "Stopped", "done": "Done"}[trial.state]
-    return f"{state}: step {trial.done} of {trial.total}. {_short(trial)}"
+    if trial.state == "running":
+        return "Training."
+    state = {"stopped": "Stopped", "done": "Done"}[trial.state]
+    return f"{state}. {_short(trial)}"
 
 
 def _short(trial: Trial) -> str:
@@ -163,7 +165,8 @@ def _short(trial: Trial) -> str:
     last = trial.losses[-1]
     broken = sum(not abs(loss) < float("inf") for loss in last)
     accuracy = trial.scores[-1][1]
-    told = f"Test accuracy {percent(min(accuracy))} to {percent(max(accuracy))}."
+    told = f"Step {trial.done} of {trial.total}, "
+    told += f"test accuracy {percent(min(accuracy))} to {percent(max(accuracy))}."
     if broken:
         who = "the loss" if broken == len(last) else f"the loss of {broken} of {len(last)}"
         told += f" No number any more: {who}."
