@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from helpers import widgets
+from helpers import __main__, latency, widgets
 from helpers.activations import ACTIVATIONS
 from helpers.initializers import SCHEMES
 from helpers.laboratory import NETWORKS, Settings, Trial, examples, flow
@@ -79,7 +79,7 @@ def test_every_setting_has_a_picture_in_numbers_and_words(chosen):
     cards = pictures.flow_cards(found)
     shown = [*verdict(found), str(chosen)]
     for card in cards:
-        assert card.startswith('<svg viewBox="0 0 360 386" role="img" aria-label="')
+        assert card.startswith('<svg viewBox="0 0 360 400" role="img" aria-label="')
         shown += texts(card)
     assert not _NO_WORD.search("\n".join(shown))
 
@@ -266,3 +266,15 @@ def test_wrong_settings_are_named():
     chart = alt.Chart(pd.DataFrame()).mark_point()
     with pytest.raises(ValueError, match="Unknown scheme 'hey'. Did you mean 'he'"):
         widgets.laboratory(chart, scheme="hey")
+
+
+def test_the_latency_of_every_network_is_measured(monkeypatch, capsys):
+    small = {name: Settings(n, "normal", width=4, depth=1) for name, n in zip("ABCD", NETWORKS)}
+    monkeypatch.setattr(latency, "NETWORKS", small)
+    assert __main__.main(["bench", "widgets", "--rounds", "3"]) == 0
+    assert "memory, MB:" in capsys.readouterr().out
+    table, provenance = latency.widgets(moves=3)
+    assert table.network.tolist() == list("ABCD")
+    assert (table.fastest <= table["median"]).all() and (table["median"] <= table.slowest).all()
+    assert (table.kilobytes > 1).all()
+    assert provenance["configuration"]["moves"] == 3

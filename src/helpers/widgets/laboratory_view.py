@@ -43,11 +43,15 @@ class Laboratory(w.VBox):
     def redraw(self) -> None:
         """Compute what flows at the present settings, and show it, or what is wrong with them."""
         try:
-            self.flow = found = flow(self.controls.settings())
+            settings = self.controls.settings()
+            if self.flow is None or self.flow.settings.data != settings.data:
+                self.verdict.value = style.said([f"Loading {settings.data} …"])
+            self.flow = found = flow(settings)
             legend = (
-                f"Dots are measured on {found.images:,} images; gradients are those of a random "
+                f"Dots: measured on {found.images:,} images; the gradient is that of a random "
+                "direction in the output. Line: what theory predicts. Dashed: no change. "
+                "Violins leave zeros out."
             )
-            legend += "direction in the output. A line is what theory predicts. Dashed: no change."
             self.figure.value = style.cards(pictures.flow_cards(found)) + style.hint(legend)
             self.verdict.value = style.said(verdict(found))
             self.figure.remove_class("fw-old")

@@ -10,7 +10,7 @@ from helpers.widgets import drawing
 from helpers.widgets.drawing import Panel
 
 #: A card's size in pixels; it is drawn at the width that it finds.
-WIDTH, HEIGHT = 360, 392
+WIDTH, HEIGHT = 360, 400
 _LEFT, _RIGHT = 56, WIDTH - 8
 #: Blue is what flows forward, and this training; vermilion what flows back, ocher the run before.
 FORWARD, BACKWARD, BEFORE = PALETTE[0], PALETTE[2], PALETTE[4]
@@ -47,7 +47,7 @@ def _card(way: Way, title: str, what: str, place: str, color: str) -> str:
     logs = way.measured + (way.predicted or ())
     shown = [log for log in logs if math.isfinite(log) and abs(log) < 310] or [0.0]
     low, high = _room(min(shown), max(shown), 2.0)
-    below = Panel(top=208, height=140, y=(low, high), **across)
+    below = Panel(top=216, height=140, y=(low, high), **across)
     parts.append(
         below.axes(x_ticks, powers(low, high), x_title=place, title="Mean square, by " + place)
     )

@@ -166,7 +166,8 @@ def _short(trial: Trial) -> str:
     broken = sum(not abs(loss) < float("inf") for loss in last)
     accuracy = trial.scores[-1][1]
     told = f"Step {trial.done} of {trial.total}, "
-    told += f"test accuracy {percent(min(accuracy))} to {percent(max(accuracy))}."
+    low, high = percent(min(accuracy)), percent(max(accuracy))
+    told += f"test accuracy {low}." if low == high else f"test accuracy {low} to {high}."
     if broken:
         who = "the loss" if broken == len(last) else f"the loss of {broken} of {len(last)}"
         told += f" No number any more: {who}."
