@@ -191,6 +191,7 @@ def test_training_stops_by_its_button_and_settings_may_change_meanwhile():
     made = lab(width=64, depth=8)
     made.training.start.click()
     assert made.training.start.disabled and not made.training.stop.disabled
+    assert "fw-error" not in made.training.status.value
     made.controls.width.value = 32
     made.training.refresh()
     assert not made.training.start.disabled  # with the new settings

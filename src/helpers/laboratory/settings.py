@@ -28,9 +28,10 @@ SEEDS = 2**31
 class Settings:
     """One network with its first weights, and the data that flow through it.
 
-    ``network`` is a key of `NETWORKS`, ``data`` one of `examples.NAMES`. ``scheme`` is a key of
-    `initializers.SCHEMES`; ``sigma`` is used by those that leave σ to the user, and by no other.
-    The LSTM takes ``width``, ``data``, ``seed`` and ``forget``, the bias of its forget gates, and
+    ``network`` is a key of `NETWORKS`; ``data`` is digits, noise, mnist or fashion-mnist, the last
+    two if they are on this computer. ``activation`` is a key of `helpers.activations.ACTIVATIONS`,
+    ``scheme`` one of `helpers.initializers.SCHEMES`; ``sigma`` is used by those that leave σ to the
+    user, and by no other. The LSTM takes ``width``, ``data``, ``seed`` and ``forget``, the bias of its forget gates, and
     all others take all but the last. Raises ValueError for an unknown name, a number out of range
     (`WIDTHS`, `DEPTHS`, a sigma that is not above 0), and a scheme that the network can't take.
     """

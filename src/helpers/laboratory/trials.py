@@ -39,7 +39,7 @@ class Trial:
 class Training:
     """Networks of the same settings and neighboring seeds, trained at once beside the caller.
 
-    The first one starts at exactly the weights that `flows.flow` shows, in float32. ``epochs`` of
+    The first one starts at exactly the weights that `flow` shows, in float32. ``epochs`` of
     plain descent at the learning ``rate`` in batches of ``batch``, at a fresh order each epoch. Big
     networks are trained with fewer ``members``. Nothing is computed before `start`. Raises
     ValueError for numbers that are not above 0.

@@ -28,7 +28,7 @@ class TrainingView(w.VBox):
         self.training: Training | None = None
         #: The run before: what it was, in words, and how far it came.
         self.before: tuple[str, Trial] | None = None
-        self._look = Newest(self.refresh, EVERY)
+        self._look = Newest(self.refresh, EVERY, later=True)
         self.start = self._button("Start", "Train from exactly these first weights", self._start)
         self.stop = self._button("Stop", "Stop after the present step", self._stop)
         self.rewind = self._button("Rewind", "Back to the same first weights", self._rewind)
