@@ -31,9 +31,10 @@ class Settings:
     ``network`` is a key of `NETWORKS`; ``data`` is digits, noise, mnist or fashion-mnist, the last
     two if they are on this computer. ``activation`` is a key of `helpers.activations.ACTIVATIONS`,
     ``scheme`` one of `helpers.initializers.SCHEMES`; ``sigma`` is used by those that leave σ to the
-    user, and by no other. The LSTM takes ``width``, ``data``, ``seed`` and ``forget``, the bias of its forget gates, and
-    all others take all but the last. Raises ValueError for an unknown name, a number out of range
-    (`WIDTHS`, `DEPTHS`, a sigma that is not above 0), and a scheme that the network can't take.
+    user, and by no other. The LSTM takes ``width``, ``data``, ``seed`` and ``forget``, the bias of
+    its forget gates; all others take all but that. Raises ValueError for an unknown name, a number
+    out of range (`WIDTHS`, `DEPTHS`, a sigma that is not above 0), and a scheme that the network
+    can't take.
     """
 
     network: str = "perceptron"
