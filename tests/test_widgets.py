@@ -245,7 +245,8 @@ def test_only_the_newest_wish_is_worked_on():
     assert len(done) == 1
 
 
-def test_a_kernel_gives_the_chart_as_ever_and_the_view_alone():
+def test_a_kernel_gives_the_chart_as_ever_and_the_view_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("JUPYTER_DATA_DIR", str(tmp_path))  # no kernel of the user's own
     source = (
         """
 import altair, pandas
