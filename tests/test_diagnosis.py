@@ -12,6 +12,7 @@ from planted import Case, Residual
 from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
+from torch.utils.checkpoint import checkpoint
 
 from helpers import diagnosis, initializers, networks, propagation
 
@@ -252,6 +253,59 @@ def test_saturated_tanh_and_whether_input_or_weights_are_the_cause():
     assert fault.kind == "saturation" and fault.layers == ("0", "2")
     exec(fault.remedy, {"model": network})
     assert not diagnosis.diagnose(network, normal(32, 64)).faults
+
+
+@pytest.mark.parametrize(
+    ("sigma", "kind"), [(0.02, "vanishing"), (0.15, ""), (1.0, "saturation"), (0.0, "zero")]
+)
+def test_one_sigma_for_a_deep_tanh_network(sigma, kind):
+    rows = []
+    for _ in range(10):
+        rows += [nn.Linear(64, 64), nn.Tanh()]
+    network = he(*rows, nn.Linear(64, 5))
+    for layer in network[:-1:2]:
+        nn.init.normal_(layer.weight, 0, sigma, generator=generator())
+    report = diagnosis.diagnose(network, normal(32, 64))
+    assert kinds(report, "fault") == [kind] * bool(kind)
+    for fault in report.faults:
+        assert len(fault.layers) >= 9
+        exec(fault.remedy, {"model": network})
+        assert not diagnosis.diagnose(network, normal(32, 64)).faults
+
+
+def test_choices_that_are_no_slips():
+    """A head that starts small; weights that are positions or scales, not layers."""
+    network = he(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 9))
+    network[4].weight.data /= 4
+    assert kinds(diagnosis.diagnose(network, normal(8, 64))) == ["small head"]
+    network[2].weight.data -= 0.3
+    (fault,) = diagnosis.diagnose(network, normal(8, 64)).faults
+    assert fault.kind == "dead" and "Its weights have the mean -0.29" in fault.cause
+
+    class Position(nn.Module):
+        def __init__(self, value):
+            super().__init__()
+            self.positions = nn.Parameter(torch.full((2, 5, 64), value))
+
+        def forward(self, x):
+            return (x + self.positions[0]) * self.positions[1].exp()
+
+    network = he(nn.Linear(64, 64), Position(0.0), nn.LayerNorm((5, 64)), nn.Linear(64, 9))
+    assert not diagnosis.diagnose(network, normal(8, 5, 64)).findings
+
+
+def test_layers_that_checkpointing_runs_again_are_seen_once():
+    class Checkpointed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Sequential(nn.Linear(9, 9), nn.ReLU(), nn.Dropout(), nn.Linear(9, 9))
+            self.last = nn.Linear(9, 3)
+
+        def forward(self, x):
+            return self.last(checkpoint(self.inner, x, use_reentrant=False))
+
+    table = diagnosis.diagnose(seeded(Checkpointed), normal(6, 9)).table
+    assert table["layer"].tolist() == ["inner.0", "inner.3", "last"] and (table.backward > 0).all()
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered")

@@ -9,8 +9,6 @@ from helpers.diagnosis.recording import Use
 _SIGMOIDS = ("sigmoid", "hardsigmoid")
 #: Less than this share of the gradient's second moment behind each sigmoid, on average.
 LEFT = 1 / 8
-#: More than this share of an activation's values at a bound.
-SATURATED = 0.25
 
 
 def sigmoids(analysis: Analysis) -> list[Finding]:
@@ -62,9 +60,9 @@ def saturated(analysis: Analysis) -> list[Finding]:
     """Bounded activations with many values at a bound, where the slope is next to nothing."""
     flat = []
     for use in analysis.uses:
-        stats, name = analysis.signal(use), analysis.hidden(use)
-        if stats is not None and name in moments.BOUNDS and analysis.open(use):
-            if stats.saturated > SATURATED and not analysis.after[use].normalizer:
+        bounded = analysis.hidden(use) in moments.BOUNDS
+        if bounded and analysis.leveled(use) and analysis.open(use):
+            if not analysis.after[use].normalizer:
                 flat.append(use)
     by_input = [u for u in flat if u.input is not None and u.input.second_moment > 4]
     by_input = [u for u in by_input if analysis.weights[u].gain2 <= 4]
@@ -74,6 +72,7 @@ def saturated(analysis: Analysis) -> list[Finding]:
         if not uses:
             continue
         layers, use = names(uses), uses[0]
+        analysis.explained |= set(layers)
         share = analysis.signal(use).saturated
         own = analysis.weights[use]
         if why == "input":

@@ -2,6 +2,7 @@
 
 from helpers.diagnosis import remedies
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
+from helpers.diagnosis.recording import UNITS
 
 
 def weights(analysis: Analysis) -> list[Finding]:
@@ -9,13 +10,13 @@ def weights(analysis: Analysis) -> list[Finding]:
     zeros, constant, heads, found = [], [], [], []
     for use in analysis.once():
         own, after = analysis.weights[use], analysis.after[use]
-        if not use.trainable:
+        if not use.trainable or not isinstance(use.module, UNITS):
             continue
         if own.form == "zeros":
             if after.additions or after.product:
                 continue  # a branch that starts as nothing, as in Fixup and zero-init residual
             (heads if analysis.last(use) else zeros).append(use)
-        elif own.form == "constant" and getattr(use.module, "groups", 1) == 1:
+        elif own.form == "constant" and own.fan_out > 1 and getattr(use.module, "groups", 1) == 1:
             constant.append(use)
     if zeros:
         layers = names(zeros)

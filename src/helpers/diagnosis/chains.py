@@ -4,8 +4,7 @@ vanish or explode layer by layer."""
 import math
 from collections import Counter
 
-from helpers.diagnosis import expecting, moments, remedies
-from helpers.diagnosis.activations import SATURATED
+from helpers.diagnosis import expecting, remedies
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.recording import Use
 
@@ -51,9 +50,7 @@ def factors(analysis: Analysis, use: Use, then: Use) -> tuple[float, float]:
     fixed = ("zeros", "constant", "not finite")
     if own.form in fixed or name in ("sigmoid", "hardsigmoid") or own.variance == 0:
         return 1.0, 1.0
-    stats = analysis.signal(use)
-    leveled = name in moments.BOUNDS and stats is not None and stats.saturated > SATURATED
-    if then.layer in analysis.explained or not analysis.open(use) or leveled:
+    if then.layer in analysis.explained or not analysis.open(use) or analysis.leveled(use):
         return 1.0, 1.0
     if not math.isfinite(q) or q <= 0:
         q = 1.0

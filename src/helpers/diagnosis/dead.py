@@ -7,6 +7,7 @@ from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.recording import Use
 
 _RARE = 1e-5  # so rarely may chance alone switch that many units off
+_LIKELY = 0.05  # the same, where biases far below zero say why
 
 
 def dead(analysis: Analysis) -> list[Finding]:
@@ -18,7 +19,8 @@ def dead(analysis: Analysis) -> list[Finding]:
         units, off = stats.units, round(stats.dead * stats.units)
         shift, cause, code = _why(analysis, use)
         everything = off == units and not analysis.last(use) and analysis.after[use].plain
-        if not (_tail(units, off) < _RARE or everything or (off > units / 2 and shift < -2)):
+        chance = _tail(units, off)
+        if not (chance < _RARE or everything or (chance < _LIKELY and shift < -2)):
             continue
         later = [
             u
@@ -35,7 +37,7 @@ def dead(analysis: Analysis) -> list[Finding]:
                 f"alone explain half at most. {cause}{consequence}",
                 {
                     "share of dead units": off / units,
-                    "probability by chance": _tail(units, off),
+                    "probability by chance": chance,
                     "shift in standard deviations": shift,
                 },
                 code,

@@ -62,11 +62,16 @@ def through(name: str | None, q: float) -> tuple[float, float]:
     if table is None or not math.isfinite(q) or q <= 0:
         return moments.NAN, moments.NAN
     octave = math.log2(q)
-    value, slope = (float(np.exp(np.interp(octave, _OCTAVES, part))) for part in table)
-    edge = _OCTAVES[0], _OCTAVES[-1]
-    if not edge[0] <= octave <= edge[1] and name.startswith(("relu", "leaky")):
-        value *= q / 2 ** min(max(octave, edge[0]), edge[1])
-    return value, slope
+    return tuple(math.exp(min(_interpolated(octave, part), 700.0)) for part in table)
+
+
+def _interpolated(octave: float, part: np.ndarray) -> float:
+    """On the grid; beyond its ends straight on, as activations are powers near zero and far out."""
+    for end, inner in ((0, 1), (-1, -2)):
+        if (octave - _OCTAVES[end]) * (_OCTAVES[end] - _OCTAVES[inner]) > 0:
+            rise = (part[end] - part[inner]) / (_OCTAVES[end] - _OCTAVES[inner])
+            return float(part[end] + rise * (octave - _OCTAVES[end]))
+    return float(np.interp(octave, _OCTAVES, part))
 
 
 def taps(use: Use) -> tuple[float, float]:

@@ -8,6 +8,9 @@ from helpers.diagnosis import expecting, shortcuts, weights
 from helpers.diagnosis.following import Graph
 from helpers.diagnosis.recording import Record, Use
 
+#: More than this share of an activation's values at a bound is too many.
+SATURATED = 0.25
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -82,6 +85,11 @@ class Analysis:
         after = self.after[use]
         passed_on = after.next or after.additions
         return None if after.gate or not passed_on else self.activation[use]
+
+    def leveled(self, use: Use) -> bool:
+        """Whether the activation behind the layer has many values at a bound."""
+        stats = self.signal(use)
+        return stats is not None and stats.saturated > SATURATED  # False for NaN
 
     def block(self, use: Use) -> None:
         """What is seen from this run on follows from what was found there."""

@@ -69,14 +69,16 @@ def gradients(analysis: Analysis) -> list[Finding]:
     if 1 / FAR < ratio < FAR:
         return []
     grows = ratio > 1
+    normalized = any(analysis.after[u].normalizer for u in seen)
+    why = "In a deep network with batch norm and without shortcuts that is so at any scale of the "
+    why = why + "weights; shortcuts end it." if normalized else "Look at what stands between them."
     return [
         Finding(
             "exploding gradient" if grows else "vanishing gradient",
             names([first, last]),
             f"From {last.layer} back to {first.layer} the gradient's second moment "
             f"{'grows' if grows else 'falls'} by a factor {ratio if grows else 1 / ratio:.1e}, "
-            "while no layer's weights alone explain it. In a deep network with batch norm and "
-            "without shortcuts that is so at any scale of the weights; shortcuts end it.",
+            f"while no layer's weights alone explain it. {why}",
             {"factor": ratio, "first": first.backward, "last": last.backward},
         )
     ]

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from helpers.diagnosis.moments import Stats
 from helpers.initializers import LAYERS
 
-_UNITS = (*LAYERS, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.Bilinear)
+#: Layers that compute from weights; another module may hold some for another purpose.
+UNITS = (*LAYERS, nn.Embedding, nn.EmbeddingBag, nn.RNNBase, nn.RNNCellBase, nn.Bilinear)
 #: A place in the graph: the node that made a tensor, and which of its outputs that is.
 Place = tuple[object, int]
 
@@ -64,8 +65,8 @@ def layers(network: nn.Module) -> dict[nn.Module, str]:
         if module in inside:
             continue
         own = [p for p in module.parameters(recurse=False) if p.ndim > 1]
-        leaf = not any(module.children())
-        if isinstance(module, (nn.MultiheadAttention, *_UNITS)) or (own and leaf):
+        leaf = not any(module.children()) and "Norm" not in type(module).__name__
+        if isinstance(module, (nn.MultiheadAttention, *UNITS)) or (own and leaf):
             found[module] = name or type(network).__name__
             inside |= set(module.modules())
     return found
@@ -94,7 +95,7 @@ def weight_of(module: nn.Module) -> tuple[Tensor, Tensor | None]:
     with torch.no_grad():
         for name in ("weight", "in_proj_weight", "weight_ih_l0", "weight_ih", "q_proj_weight"):
             weight = getattr(module, name, None)
-            if isinstance(weight, Tensor):
+            if isinstance(weight, Tensor) and weight.ndim > 1:
                 break
         else:
             weight = next(p for p in module.parameters() if p.ndim > 1)

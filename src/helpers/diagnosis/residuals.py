@@ -8,7 +8,7 @@ from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.shortcuts import Addition
 
 #: A second moment that grows by more than this over all blocks in a row.
-GROWTH = 8.0
+GROWTH = 6.0
 
 
 def additions(analysis: Analysis) -> list[Finding]:

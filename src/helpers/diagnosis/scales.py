@@ -70,14 +70,16 @@ def outliers(analysis: Analysis) -> list[Finding]:
     beyond = [use for use, ratio in off.items() if not 1 / OUT < ratio < OUT]
     found = []
     for use in beyond:
-        large = off[use] > 1
-        if not large and (analysis.last(use) or analysis.in_branch(use)):
-            continue  # a head or a branch that starts small is a choice that works
+        large, factor = off[use] > 1, math.sqrt(off[use])
+        if not large and analysis.in_branch(use):
+            continue  # a branch that starts small is a choice that works
         if _deliberate(analysis, use, uses, rule) or _shared(analysis, use, beyond):
             continue
-        factor = math.sqrt(off[use])
         times = f"{factor:.2g} times" if large else f"1/{1 / factor:.2g} of"
         words = f"{times} what the other layers' scheme asks for, {_title(rule)}"
+        if not large and analysis.last(use):
+            found.append(_head(use, words, factor))
+            continue
         key = RULE_KEYS.get(rule, rule)
         if key in SCHEMES:
             code = remedies.draw(analysis, [use], None, scheme=f'"{key}"')
@@ -93,6 +95,7 @@ def loud(analysis: Analysis) -> list[Finding]:
     for use in candidates(analysis):
         own, moment = analysis.weights[use], use.output.second_moment
         quiet = own.gain2 < LARGE or own.rules or use.layer in analysis.explained
+        quiet = quiet or analysis.leveled(use)  # and so its output is not as large
         if not quiet and moment > LARGE * max(1.0, use.input.second_moment):
             activation = analysis.activation[use] or _before(analysis, use)
             words = f"{math.sqrt(own.gain2):.2g} times 1/√fan_in"
@@ -101,16 +104,39 @@ def loud(analysis: Analysis) -> list[Finding]:
     return found
 
 
+def _head(use: Use, words: str, factor: float) -> Finding:
+    return Finding(
+        "small head",
+        (use.layer,),
+        f"The standard deviation of the weights of {use.layer}, the last layer, is {words}. That "
+        "is a known choice: all classes score nearly alike at first, and the gradients that reach "
+        "the layers before are as much smaller.",
+        {"factor": factor},
+        severity="note",
+    )
+
+
 def _one(analysis: Analysis, use: Use, ratio: float, words: str, code: str) -> Finding:
     own = analysis.weights[use]
     analysis.explained.add(use.layer)
     effect, size = ("multiplied", ratio) if ratio > 1 else ("divided", 1 / ratio)
+    effect += f" by about {size:.2g}"
+    if analysis.leveled(use):
+        stats, name = analysis.signal(use), analysis.activation[use]
+        effect = (
+            f"the second moment of its output is {effect}, and the {name} levels off: "
+            f"{100 * stats.saturated:.0f} % of its values are at a bound, where no gradient passes."
+        )
+    else:
+        effect = (
+            f"every signal from there on, and every gradient before it, is {effect} in its second "
+            "moment."
+        )
     return Finding(
         "scale",
         (use.layer,),
         f"The standard deviation of the weights of {use.layer} is {words}. Nothing behind it "
-        "normalizes, so every signal from there on, and every gradient before it, is "
-        f"{effect} by about {size:.2g} in its second moment.",
+        f"normalizes, so {effect}",
         {
             "standard deviation": math.sqrt(own.variance),
             "factor": math.sqrt(ratio),

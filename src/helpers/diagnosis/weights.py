@@ -126,8 +126,9 @@ def _form(weight: Tensor, sample: Tensor, variance: float, kurtosis: float) -> s
     if variance == 0 and not weight.any():
         return "zeros"
     rows = weight.flatten(1)
-    if len(rows) > 1 and torch.equal(rows[:1].expand(2, -1), rows[:2]) and (rows == rows[:1]).all():
-        return "constant"
+    if torch.equal(rows[:1].expand(len(rows[:2]), -1), rows[:2]) and (rows == rows[:1]).all():
+        if len(rows) > 1 or (rows == rows[0, 0]).all():
+            return "constant"
     if 2 * sample.count_nonzero() < len(sample) and weight.shape[0] == weight.shape[1] > 1:
         center = weight[(..., *(k // 2 for k in weight.shape[2:]))]
         eye = center[0, 0] * torch.eye(len(center)).to(center)
@@ -181,13 +182,17 @@ def counts_no_groups(use: Use, weights: Weights) -> bool:
 
 
 def _words(use: Use, rules, form, variance, fan_in, fan_out) -> str:
-    fitting = [key for key in rules if RULES[key].distribution == form] or rules
+    fitting = [key for key in rules if RULES[key].distribution == form]
+    like = ""
     labels = [label for label, keys in _LABELS.items() if any(key in fitting for key in keys)]
-    labels = labels or [RULES[key].summary.split(" (")[0] for key in fitting[:1]]
+    if not labels and use.weight.numel() < 1000:  # too few to tell the distribution
+        labels = [label for label, keys in _LABELS.items() if any(key in rules for key in keys)]
+        like = "like " if labels else ""
+    labels = labels or [RULES[key].summary.split(" (")[0] for key in (fitting or rules)[:1]]
     if not labels:
         return f"{form if form != 'other' else 'unknown'}, σ = {math.sqrt(variance):.3g}"
     same = " (fan_in = fan_out here)" if len(labels) > 1 and fan_in == fan_out else ""
-    return f"{' or '.join(labels[:2])}{same}, {form}"
+    return f"{like}{' or '.join(labels[:2])}{same}" + (f", {form}" if not like else "")
 
 
 def _default(module: nn.Module, weight: Tensor, form: str, variance: float, error: float) -> str:
