@@ -565,7 +565,7 @@ def test_report_reads_well_escapes_and_has_a_chart():
     report = diagnosis.diagnose(network, normal(32, 64))
     bundle = report._repr_mimebundle_()
     assert bundle["text/plain"] == str(report)
-    assert report.verdict == "MLP has a fault: scale at linear3."
+    assert report.verdict == "MLP has a fault: scale at 'linear3'."
     assert report.verdict in str(report) and "initializers.initialize" in str(report)
     page = bundle["text/html"]
     assert "<b>" not in page and "&lt;b&gt;" in page and "<script" not in page

@@ -76,7 +76,7 @@ def _norms(analysis: Analysis) -> list[Finding]:
                 Finding(
                     "zero",
                     (name,),
-                    f"The normalizer {name} multiplies by zero, and no shortcut goes around it: "
+                    f"The normalizer {name!r} multiplies by zero, and no shortcut goes around it: "
                     "every example gives the same behind it, and no gradient passes.",
                     {"scale": 0.0},
                     remedies.loop(analysis, (name,), ["torch.nn.init.ones_(layer.weight)"]),
@@ -95,17 +95,17 @@ def not_finite(analysis: Analysis) -> list[Finding]:
         own, x = analysis.weights[use], use.input
         redraw = remedies.draw(analysis, [use], analysis.activation[use])
         if x is not None and x.finite < 1:
-            what = f"{100 * (1 - x.finite):.2g} % of the values that reach {use.layer}"
+            what = f"{100 * (1 - x.finite):.2g} % of the values that reach {use.layer!r}"
             cause, code = f"{what} are inf or NaN: look at the data and what runs before it.", ""
         elif own.form == "not finite":
-            cause, code = f"{use.layer} holds weights that are inf or NaN.", redraw
+            cause, code = f"{use.layer!r} holds weights that are inf or NaN.", redraw
         elif use.output.finite < 1:
             low = "float32" if use.output.second_moment != use.output.second_moment else "its type"
             cause = (
-                f"The output of {use.layer} is the first that overflows {low}: fan_in · E[w²] is "
+                f"The output of {use.layer!r} is the first that overflows {low}: fan_in · E[w²] is "
                 f"{own.gain2:.3g}, and its input has the second moment {x.second_moment:.3g}."
                 if x is not None
-                else f"The output of {use.layer} is not finite."
+                else f"The output of {use.layer!r} is not finite."
             )
             code = redraw
         else:

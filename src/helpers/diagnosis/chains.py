@@ -74,15 +74,18 @@ def _chain(analysis: Analysis, links, guilty: list[Use], total: float) -> Findin
         guilty = [first, *guilty]
     layers = names(guilty)
     wanted = 1 / expecting.through(activation, 1.0)[0] if activation else 1.0
-    what = "explode" if grows else "vanish"
-    per = "grow" if grows else "shrink"
+    big = not 1 / CHAIN < total < CHAIN
+    mild = ("grow", "growing") if grows else ("shrink", "shrinking")
+    strong = ("explode", "exploding") if grows else ("vanish", "vanishing")
+    what, kind = strong if big else mild
     behind = f"behind {activation}" if activation else "without an activation between"
     drawn = f"Most are {scheme}. " if count > len(guilty) / 2 and "σ" not in scheme else ""
     cause = (
-        f"Along {len(links) + 1} layers, {first.layer} to {last.layer}, signals and gradients "
-        f"{what}: {listed(layers)} have fan_in · E[w²] = {gains[len(gains) // 2]:.3g} in the "
-        f"middle, and {behind} about {wanted:.2g} would keep the size. {drawn}Layer by layer "
-        f"second moments {per}; together they change by a factor {total:.1e}."
+        f"Along {len(links) + 1} layers, {first.layer!r} to {last.layer!r}, signals and gradients "
+        f"{what}: the weights of {listed(layers)} have fan_in · E[w²] = "
+        f"{gains[len(gains) // 2]:.3g} (the median), where about {wanted:.2g} keeps the size "
+        f"{behind}. {drawn}Second moments, of signal and gradient taken together, change by a "
+        f"factor {total:.1e} along the chain."
     )
     overflow = [u for u in analysis.uses if u.output.finite < 1]
     evidence = {
@@ -95,13 +98,12 @@ def _chain(analysis: Analysis, links, guilty: list[Use], total: float) -> Findin
         "gradient's second moment at the last layer": last.backward,
     }
     if overflow and grows:
-        cause += f" At {overflow[0].layer} the first value overflows."
+        cause += f" At {overflow[0].layer!r} the first value overflows."
         analysis.block(overflow[0])
-    big = not 1 / CHAIN < total < CHAIN
     if big:
         analysis.explained |= set(layers if not grows else names(everyone))
     return Finding(
-        "exploding" if grows else "vanishing",
+        kind,
         layers,
         cause,
         evidence,

@@ -33,7 +33,7 @@ def dead(analysis: Analysis) -> list[Finding]:
             Finding(
                 "dead",
                 (use.layer,),
-                f"Behind {use.layer}, {off} of {units} units are zero for every example; signs "
+                f"Behind {use.layer!r}, {off} of {units} units are zero for every example; signs "
                 f"alone explain half at most. {cause}{consequence}",
                 {
                     "share of dead units": off / units,
@@ -74,7 +74,7 @@ def _why(analysis: Analysis, use: Use) -> tuple[float, str, str]:
         name = {m: n for n, m in analysis.network.named_modules()}[norm.module]
         return (
             shift,
-            f"The shift of the normalizer {name} lies {-shift:.2g} standard deviations below zero.",
+            f"The shift of the normalizer {name!r} lies {-shift:.2g} standard deviations below 0.",
             remedies.zero_bias(analysis, (name,)),
         )
     own, x = analysis.weights[use], use.input

@@ -107,6 +107,6 @@ def names(uses) -> tuple[str, ...]:
 
 def listed(layers: tuple[str, ...], most: int = 4) -> str:
     """Names for a sentence: the first few, and how many more."""
-    shown = ", ".join(layers[:most])
+    shown = ", ".join(map(repr, layers[:most]))
     more = len(layers) - most
     return f"{shown} and {more} more" if more > 0 else shown

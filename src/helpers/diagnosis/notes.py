@@ -76,7 +76,7 @@ def gradients(analysis: Analysis) -> list[Finding]:
         Finding(
             "exploding gradient" if grows else "vanishing gradient",
             names([first, last]),
-            f"From {last.layer} back to {first.layer} the gradient's second moment "
+            f"From {last.layer!r} back to {first.layer!r} the gradient's second moment "
             f"{'grows' if grows else 'falls'} by a factor {ratio if grows else 1 / ratio:.1e}, "
             f"while no layer's weights alone explain it. {why}",
             {"factor": ratio, "first": first.backward, "last": last.backward},

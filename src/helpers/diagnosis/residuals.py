@@ -7,8 +7,11 @@ from helpers.diagnosis import remedies, shortcuts
 from helpers.diagnosis.findings import Analysis, Finding, listed, names
 from helpers.diagnosis.shortcuts import Addition
 
-#: A second moment that grows by more than this over all blocks in a row.
-GROWTH = 6.0
+#: Second moments that grow by more than this over all blocks in a row, and by more per block: a
+#: branch scaled by 1/√depth adds 2/depth at most under He's variance, e² over all blocks.
+GROWTH, EACH = 6.0, 1.7
+#: Enough over all blocks, however little per block.
+MUCH = 50.0
 
 
 def additions(analysis: Analysis) -> list[Finding]:
@@ -23,11 +26,14 @@ def additions(analysis: Analysis) -> list[Finding]:
             end = by_node.get(end.previous)
         grown = [(a, _growth(analysis, a)) for a in reversed(row) if not a.normalized]
         grown = [(a, g) for a, g in grown if g > 1.25]
+        if len(grown) < 3:
+            continue
         total = math.prod(g for _, g in grown)
-        if len(grown) < 3 or not total > GROWTH:
+        each = total ** (1 / len(grown))
+        if not (total > MUCH or (total > GROWTH and each > EACH)):
             continue
         ends = [a.layers[-1] for a, _ in grown]
-        layers, each = names(ends), total ** (1 / len(grown))
+        layers = names(ends)
         found.append(
             Finding(
                 "residual",

@@ -108,7 +108,7 @@ def _head(use: Use, words: str, factor: float) -> Finding:
     return Finding(
         "small head",
         (use.layer,),
-        f"The standard deviation of the weights of {use.layer}, the last layer, is {words}. That "
+        f"The standard deviation of the weights of {use.layer!r}, the last layer, is {words}. That "
         "is a known choice: all classes score nearly alike at first, and the gradients that reach "
         "the layers before are as much smaller.",
         {"factor": factor},
@@ -135,7 +135,7 @@ def _one(analysis: Analysis, use: Use, ratio: float, words: str, code: str) -> F
     return Finding(
         "scale",
         (use.layer,),
-        f"The standard deviation of the weights of {use.layer} is {words}. Nothing behind it "
+        f"The standard deviation of the weights of {use.layer!r} is {words}. Nothing behind it "
         f"normalizes, so {effect}",
         {
             "standard deviation": math.sqrt(own.variance),
@@ -173,7 +173,8 @@ def _deliberate(analysis: Analysis, use: Use, uses: list[Use], rule: str) -> boo
     common += ["glorot", "glorot-uniform"] if own.ratio(rule) > 1 else []
     others = [analysis.weights[u].rules for u in uses if u is not use]
     shown = {key for rules in others if rule not in rules for key in rules}
-    return any(key in common or key in shown for key in own.rules)
+    drawn = [key for key in own.rules if weights.RULES[key].distribution == own.form]
+    return any(key in common or key in shown for key in drawn)
 
 
 def _shared(analysis: Analysis, use: Use, beyond: list[Use]) -> bool:
