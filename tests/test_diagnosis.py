@@ -577,6 +577,15 @@ def test_report_reads_well_escapes_and_has_a_chart():
     assert healthy.chart().to_dict()
 
 
+def test_charts_leave_out_what_a_logarithm_cannot_show():
+    network = he(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8), scheme="zeros")
+    with pytest.raises(ValueError, match="nothing to draw"):
+        diagnosis.diagnose(network, normal(4, 8), lambda output: 0 * output.sum()).chart()
+    nn.init.ones_(network[2].bias)
+    report = diagnosis.diagnose(network, normal(4, 8))
+    assert len(report.chart().to_dict()["hconcat"]) == 2 and kinds(report, "fault") == ["zero"]
+
+
 @pytest.mark.parametrize(
     ("network", "batch", "loss", "message"),
     [

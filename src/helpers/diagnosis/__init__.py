@@ -5,6 +5,10 @@ compares what every layer puts out, and the gradient that comes back to it, with
 of its weights and its activation, and names what is wrong: weights out of scale, a scheme that does
 not fit the activations, zero or equal weights, units that are off, sigmoids in a row, residual
 branches that double the signal.
+
+Faults are of the kinds zero, symmetric, sigmoid, residual, depthwise, scale, vanishing, exploding,
+not finite, dead, saturation, vanishing gradient and exploding gradient; notes also of shrinking,
+growing, small head, zero head, input, collapsed and not reached.
 """
 
 from collections.abc import Callable

@@ -16,7 +16,7 @@ SATURATED = 0.25
 class Finding:
     """One thing that is wrong (``severity`` "fault") or worth knowing ("note").
 
-    ``kind`` is one word, ``layers`` are the modules' names, ``cause`` says it in words,
+    ``kind`` is a word or two, ``layers`` are the modules' names, ``cause`` says it in words,
     ``evidence`` in numbers by name. ``remedy`` is code that mends ``model``, or "" where no code
     does.
     """

@@ -40,7 +40,9 @@ def draw(
     device = modules[0].weight.device if hasattr(modules[0], "weight") else "cpu"
     where = "" if str(device) == "cpu" else f'"{device}"'
     if any(not isinstance(m, LAYERS) for m in modules):
-        return loop(analysis, layers, ["layer.reset_parameters()"])
+        resets = ("reset_parameters", "_reset_parameters")
+        able = [name for name in resets if all(hasattr(m, name) for m in modules)]
+        return loop(analysis, layers, [f"layer.{able[0]}()"]) if able else ""
     if any(parametrize.is_parametrized(m) for m in modules):
         body = [
             "drawn = torch.empty_like(layer.weight)",

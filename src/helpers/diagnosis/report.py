@@ -83,6 +83,11 @@ class Report:
             pd.concat(parts)[lambda t: t["moment"].gt(0) & t["moment"].lt(math.inf)]
             for parts in (measured, expected)
         )
+        if measured.empty:
+            raise ValueError(
+                f"No second moment of {self.network} is a finite number above zero; there is "
+                "nothing to draw. Read the report's verdict, and mend what it names first."
+            )
         return curves(
             expected if len(expected) else None,
             measured,
