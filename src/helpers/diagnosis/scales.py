@@ -1,9 +1,8 @@
 """The fault of scale: one layer that falls out of its network's scheme."""
 
 import math
-from collections import Counter
 
-from helpers.diagnosis import remedies, weights
+from helpers.diagnosis import remedies, schemes, weights
 from helpers.diagnosis.findings import Analysis, Finding
 from helpers.diagnosis.recording import Use
 from helpers.initializers import LAYERS, SCHEMES
@@ -26,44 +25,10 @@ def candidates(analysis: Analysis) -> list[Use]:
     ]
 
 
-def common_rule(analysis: Analysis, uses: list[Use]) -> str | None:
-    """The rule that most layers follow; None if few do, or if one σ for all says more."""
-    fits: Counter = Counter()
-    for use in uses:
-        fits.update(analysis.weights[use].rules)
-    if not fits:
-        return None
-    most = max(fits.values())
-    if most < max(1, len(uses) / 2):
-        return None
-    same = 0
-    for use in uses:
-        own = analysis.weights[use]
-        close = [
-            other
-            for other in (analysis.weights[v] for v in uses)
-            if abs(math.log(other.variance / own.variance)) < 4 * (own.error + other.error)
-        ]
-        same = max(same, len(close))
-    if same > most:
-        return None
-
-    def misfit(rule: str) -> tuple[bool, float]:
-        apart = [
-            (math.log(w.ratio(rule)) / w.error) ** 2
-            for w in (analysis.weights[u] for u in uses)
-            if rule in w.rules
-        ]
-        return (rule not in SCHEMES, sum(apart))
-
-    best = [rule for rule, count in fits.items() if count == most]
-    return min(best, key=misfit)
-
-
 def outliers(analysis: Analysis) -> list[Finding]:
     """One layer whose σ is off by a factor against what the others follow."""
     uses = candidates(analysis)
-    rule = common_rule(analysis, uses)
+    rule = schemes.common([analysis.weights[use] for use in uses])
     if rule is None:
         return []
     off = {use: analysis.weights[use].ratio(rule) for use in uses}
@@ -76,12 +41,12 @@ def outliers(analysis: Analysis) -> list[Finding]:
         if _deliberate(analysis, use, uses, rule) or _shared(analysis, use, beyond):
             continue
         times = f"{factor:.2g} times" if large else f"1/{1 / factor:.2g} of"
-        words = f"{times} what the other layers' scheme asks for, {_title(rule)}"
+        words = f"{times} what the other layers' scheme asks for, {schemes.title(rule)}"
         if not large and analysis.last(use):
             found.append(_head(use, words, factor))
             continue
-        key = RULE_KEYS.get(rule, rule)
-        if key in SCHEMES:
+        key = schemes.STANDING_FOR.get(rule, rule)
+        if key in SCHEMES and analysis.weights[use].form != "orthogonal":
             code = remedies.draw(analysis, [use], None, scheme=f'"{key}"')
         else:
             code = remedies.rescale(analysis, use.layer, 1 / factor)
@@ -147,22 +112,6 @@ def _one(analysis: Analysis, use: Use, ratio: float, words: str, code: str) -> F
     )
 
 
-#: Rules that one key of `SCHEMES` stands for when weights are to be drawn again.
-RULE_KEYS = {"keras": "glorot-uniform", "selu": "lecun", "article-he": "he"}
-
-
-def _title(rule: str) -> str:
-    scheme = weights.RULES[rule]
-    gain2 = scheme.gain**2
-    fan = {
-        "fan_in": "fan_in",
-        "fan_out": "fan_out",
-        "arithmetic": "the mean of fan_in and fan_out",
-        "geometric": "√(fan_in · fan_out)",
-    }[scheme.fan]
-    return f"variance {gain2:.3g}/{fan}"
-
-
 def _deliberate(analysis: Analysis, use: Use, uses: list[Use], rule: str) -> bool:
     """Whether the layer follows a common scheme, or one that another layer shows to be in use.
 
@@ -173,7 +122,7 @@ def _deliberate(analysis: Analysis, use: Use, uses: list[Use], rule: str) -> boo
     common += ["glorot", "glorot-uniform"] if own.ratio(rule) > 1 else []
     others = [analysis.weights[u].rules for u in uses if u is not use]
     shown = {key for rules in others if rule not in rules for key in rules}
-    drawn = [key for key in own.rules if weights.RULES[key].distribution == own.form]
+    drawn = [key for key in own.rules if schemes.RULES[key].distribution == own.form]
     return any(key in common or key in shown for key in drawn)
 
 
@@ -183,7 +132,7 @@ def _shared(analysis: Analysis, use: Use, beyond: list[Use]) -> bool:
     for other in beyond:
         theirs = analysis.weights[other]
         if other is not use and (own.fan_in, own.fan_out) != (theirs.fan_in, theirs.fan_out):
-            if abs(math.log(own.variance / theirs.variance)) < 4 * (own.error + theirs.error):
+            if own.close(theirs):
                 return True
     return False
 

@@ -11,31 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from helpers import devices
-from helpers.activations import gain
+from helpers.diagnosis import schemes
 from helpers.diagnosis.recording import Use
-from helpers.initializers import FANS, LAYERS, SCHEMES, Scheme
+from helpers.initializers import LAYERS
 
 _SAMPLE = 1 << 16  # weights looked at; a variance from so many is right to 0.6 %
 _SURE = 4.0  # standard errors
-#: More rules than the book's schemes: a gain is all that they differ in.
-RULES: dict[str, Scheme] = {
-    key: scheme for key, scheme in SCHEMES.items() if scheme.fan is not None and scheme.gain
-} | {
-    "glorot × 5/3": Scheme("Glorot with PyTorch's gain for tanh", "arithmetic", gain=5 / 3),
-    "glorot × √2": Scheme("Glorot with the gain for ReLU", "arithmetic", gain=math.sqrt(2)),
-    "tanh": Scheme("variance 2.54/fan_in, tanh's own gain", gain=gain("tanh")),
-    "gelu": Scheme("variance 2.35/fan_in, GELU's own gain", gain=gain("gelu")),
-    "silu": Scheme("variance 2.81/fan_in, SiLU's own gain", gain=gain("silu")),
-    "selu of torch.nn.init": Scheme("PyTorch's gain 3/4 for SELU", gain=0.75),
-}
-# What a rule is called, in the order in which they are told where several fit.
-_LABELS = {
-    "PyTorch's default": ("pytorch",),
-    "He": ("he", "he-uniform", "he-truncated"),
-    "He, fan_out": ("he-fan-out",),
-    "Glorot": ("glorot", "glorot-uniform", "keras"),
-    "LeCun": ("lecun", "lecun-uniform", "selu"),
-}
 
 
 @dataclass(frozen=True)
@@ -44,8 +25,8 @@ class Weights:
 
     ``form`` is zeros, constant (every unit has the same weights), identity, orthogonal, or a
     distribution: normal, uniform, truncated, other. ``variance`` is E[w²], known to the relative
-    standard error ``error``; ``rules`` are the keys of `RULES` that it fits. ``scheme`` says it in
-    words.
+    standard error ``error``; ``rules`` are the keys of `schemes.RULES` that it fits.
+    ``scheme`` says it in words.
     """
 
     fan_in: int
@@ -62,14 +43,14 @@ class Weights:
         """fan_in · E[w²]."""
         return self.fan_in * self.variance
 
+    def close(self, other: "Weights") -> bool:
+        """Whether another layer has the same variance, but for sampling error."""
+        apart = abs(math.log(other.variance / self.variance))
+        return apart < _SURE * (self.error + other.error)
+
     def ratio(self, rule: str) -> float:
         """The variance in units of what the rule asks for."""
-        return self.variance / asked(rule, self.fan_in, self.fan_out)
-
-
-def asked(rule: str, fan_in: float, fan_out: float) -> float:
-    """The variance that a rule asks for."""
-    return RULES[rule].gain ** 2 / FANS[RULES[rule].fan](fan_in, fan_out)
+        return self.variance / schemes.asked(rule, self.fan_in, self.fan_out)
 
 
 def fans(use: Use) -> tuple[int, int]:
@@ -98,14 +79,15 @@ def read(use: Use) -> Weights:
     rules, scheme = (), form
     if form == "constant":
         scheme = f"every unit the same weights (constant {sample[0].item():.3g})"
-    elif form == "orthogonal":
-        scale = math.sqrt(variance * max(weight.shape[0], weight[0].numel()))
-        scheme = f"orthogonal, gain {scale:.3g}"
-    elif form not in ("zeros", "identity"):
+    elif form not in ("zeros", "identity", "not finite"):
         scheme = _default(module, weight, form, variance, error)
         if isinstance(module, LAYERS):
             rules = _fitting(use, fan_in, fan_out, variance, error, form)
-            scheme = _words(use, rules, form, variance, fan_in, fan_out)
+            few = n < 1000  # too few to tell the distribution
+            scheme = schemes.words(rules, form, few, fan_in == fan_out) or scheme
+        if form == "orthogonal":
+            scale = math.sqrt(variance * max(weight.shape[0], weight[0].numel()))
+            scheme = f"orthogonal, gain {scale:.3g}"
         if abs(mean) > _SURE * math.sqrt(variance / n) and mean**2 > 0.04 * variance:
             scheme += f", mean {mean:.2g}"
     return Weights(fan_in, fan_out, form, variance, mean, error, rules, scheme)
@@ -158,9 +140,9 @@ def _is_orthogonal(rows: Tensor) -> bool:
 
 def _fitting(use: Use, fan_in, fan_out, variance, error, form) -> tuple[str, ...]:
     found = []
-    for key, rule in RULES.items():
+    for key, rule in schemes.RULES.items():
         counted = _torch_fans(use) if rule.torch_counting else (fan_in, fan_out)
-        apart = abs(math.log(variance / asked(key, *counted)))
+        apart = abs(math.log(variance / schemes.asked(key, *counted)))
         if apart < _SURE * error + 0.01:
             found.append((rule.distribution != form, apart, key))
     return tuple(key for _, _, key in sorted(found))
@@ -179,20 +161,6 @@ def counts_no_groups(use: Use, weights: Weights) -> bool:
         return False
     apart = [abs(math.log(weights.variance * _torch_fans(use)[1] / g)) for g in (1, 2)]
     return min(apart) < _SURE * weights.error + 0.01 and not weights.rules
-
-
-def _words(use: Use, rules, form, variance, fan_in, fan_out) -> str:
-    fitting = [key for key in rules if RULES[key].distribution == form]
-    like = ""
-    labels = [label for label, keys in _LABELS.items() if any(key in fitting for key in keys)]
-    if not labels and use.weight.numel() < 1000:  # too few to tell the distribution
-        labels = [label for label, keys in _LABELS.items() if any(key in rules for key in keys)]
-        like = "like " if labels else ""
-    labels = labels or [RULES[key].summary.split(" (")[0] for key in (fitting or rules)[:1]]
-    if not labels:
-        return f"{form if form != 'other' else 'unknown'}, σ = {math.sqrt(variance):.3g}"
-    same = " (fan_in = fan_out here)" if len(labels) > 1 and fan_in == fan_out else ""
-    return f"{like}{' or '.join(labels[:2])}{same}" + (f", {form}" if not like else "")
 
 
 def _default(module: nn.Module, weight: Tensor, form: str, variance: float, error: float) -> str:
