@@ -278,6 +278,10 @@ def test_choices_that_are_no_slips():
     network = he(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 9))
     network[4].weight.data /= 4
     assert kinds(diagnosis.diagnose(network, normal(8, 64))) == ["small head"]
+    policy = he(nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 64), nn.Tanh(), nn.Linear(64, 6))
+    for layer, gain in zip(policy[::2], (math.sqrt(2), math.sqrt(2), 0.01)):
+        nn.init.orthogonal_(layer.weight, gain, generator=generator())
+    assert kinds(diagnosis.diagnose(policy, normal(8, 64))) == ["small head"]
     network[2].weight.data -= 0.3
     (fault,) = diagnosis.diagnose(network, normal(8, 64)).faults
     assert fault.kind == "dead" and "Its weights have the mean -0.29" in fault.cause

@@ -20,7 +20,9 @@ def dead(analysis: Analysis) -> list[Finding]:
         shift, cause, code = _why(analysis, use)
         everything = off == units and not analysis.last(use) and analysis.after[use].plain
         chance = _tail(units, off)
-        if not (chance < _RARE or everything or (chance < _LIKELY and shift < -2)):
+        # Where signals vanish, biases of any size lie far from zero in units of what is left.
+        biased = shift < -2 and use.layer not in analysis.explained
+        if not (chance < _RARE or everything or (chance < _LIKELY and biased)):
             continue
         later = [
             u

@@ -40,10 +40,11 @@ def outliers(analysis: Analysis) -> list[Finding]:
             continue  # a branch that starts small is a choice that works
         if _deliberate(analysis, use, uses, rule) or _shared(analysis, use, beyond):
             continue
-        times = f"{factor:.2g} times" if large else f"1/{1 / factor:.2g} of"
+        times = f"{factor:.3g} times" if large else f"1/{1 / factor:.3g} of"
         words = f"{times} what the other layers' scheme asks for, {schemes.title(rule)}"
         if not large and analysis.last(use):
             found.append(_head(use, words, factor))
+            analysis.explained.add(use.layer)
             continue
         key = schemes.STANDING_FOR.get(rule, rule)
         if key in SCHEMES and analysis.weights[use].form != "orthogonal":
