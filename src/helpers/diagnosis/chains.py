@@ -50,7 +50,8 @@ def factors(analysis: Analysis, use: Use, then: Use) -> tuple[float, float]:
     fixed = ("zeros", "constant", "not finite")
     if own.form in fixed or name in ("sigmoid", "hardsigmoid") or own.variance == 0:
         return 1.0, 1.0
-    if then.layer in analysis.explained or not analysis.open(use) or analysis.leveled(use):
+    named = then.layer in analysis.explained | analysis.chosen
+    if named or not analysis.open(use) or analysis.leveled(use):
         return 1.0, 1.0
     if not math.isfinite(q) or q <= 0:
         q = 1.0

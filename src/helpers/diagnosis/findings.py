@@ -54,6 +54,7 @@ class Analysis:
         }
         self.blocked = len(self.uses)  # from this run on, what is seen is a consequence
         self.explained: set[str] = set()  # layers whose own fault has been named
+        self.chosen: set[str] = set()  # layers that are small on purpose
 
     def once(self) -> list[Use]:
         """The first run of every layer."""

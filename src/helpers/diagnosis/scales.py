@@ -44,7 +44,7 @@ def outliers(analysis: Analysis) -> list[Finding]:
         words = f"{times} what the other layers' scheme asks for, {schemes.title(rule)}"
         if not large and analysis.last(use):
             found.append(_head(use, words, factor))
-            analysis.explained.add(use.layer)
+            analysis.chosen.add(use.layer)
             continue
         key = schemes.STANDING_FOR.get(rule, rule)
         if key in SCHEMES and analysis.weights[use].form != "orthogonal":
