@@ -13,17 +13,16 @@ from helpers.tables import significant
 _SHOWN = 40  # rows of the table in a report to read; `Report.table` has all
 _COLUMNS = {
     "layer": "layer",
-    "kind": "kind",
     "scheme": "weights",
-    "gain2": "fan_in · E[w²]",
+    "gain2": "fan_in·E[w²]",
     "activation": "then",
-    "forward": "signal E[s²]",
-    "expected_forward": "expected",
-    "backward": "gradient E[Δ²]",
-    "expected_backward": "expected",
+    "forward": "signal",
+    "expected_forward": "signal, expected",
+    "backward": "gradient",
+    "expected_backward": "gradient, expected",
     "dead": "dead units",
 }
-_CAPTION = "Second moments by layer, in the order of running"
+_CAPTION = "Second moments of signal and gradient by layer, in the order of running"
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +114,11 @@ class Report:
                 parts[-1] += "\n" + textwrap.indent(textwrap.fill(f"({numbers})", 93), "   ")
             if finding.remedy:
                 parts[-1] += "\n\n" + textwrap.indent(finding.remedy, "       ")
-        rows = [[*_COLUMNS.values()], *self._cells()]
+        rows = [[*self._columns().values()], *self._cells()]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = [
             "  ".join(
-                cell.ljust(w) if i in (0, 1, 2, 4) else cell.rjust(w)
+                cell.ljust(w) if i in (0, 1, 3) else cell.rjust(w)
                 for i, (cell, w) in enumerate(zip(row, widths))
             ).rstrip()
             for row in rows
@@ -134,9 +133,15 @@ class Report:
         hidden = len(self.table) - _SHOWN
         return [f"… {hidden} rows more in the table"] if hidden > 0 else []
 
+    def _columns(self) -> dict[str, str]:
+        """Those shown, with their titles; that of dead units only where there are any."""
+        dead = self.table["dead"].gt(0).any()
+        return {c: title for c, title in _COLUMNS.items() if dead or c != "dead"}
+
     def _cells(self) -> list[list[str]]:
         return [
-            [_number(row[c]) for c in _COLUMNS] for _, row in self.table.head(_SHOWN).iterrows()
+            [_number(row[c]) for c in self._columns()]
+            for _, row in self.table.head(_SHOWN).iterrows()
         ]
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
@@ -155,7 +160,7 @@ class Report:
                     text += f"<pre><code>{html.escape(finding.remedy)}</code></pre>"
                 parts.append(text + "</li>")
             parts.append("</ol>")
-        head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in _COLUMNS.values())
+        head = "".join(f'<th scope="col">{html.escape(c)}</th>' for c in self._columns().values())
         body = "".join(
             f'<tr><th scope="row">{html.escape(first)}</th>'
             + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
@@ -163,7 +168,7 @@ class Report:
             for first, *cells in self._cells()
         )
         parts.append(
-            f"<table><caption>{_CAPTION}</caption><thead><tr>{head}</tr></thead>"
+            f'<table class="dataframe"><caption>{_CAPTION}</caption><thead><tr>{head}</tr></thead>'
             f"<tbody>{body}</tbody></table>"
         )
         parts += [f"<p>{html.escape(line)}</p>" for line in self._left_out()]
