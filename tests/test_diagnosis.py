@@ -617,6 +617,17 @@ def test_errors_name_value_expectation_and_remedy(network, batch, loss, message)
         diagnosis.diagnose(network, batch, loss)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_compiled_models():
+    network, batch = he(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)), normal(4, 8)
+    compiled = torch.compile(network, backend="eager")
+    assert diagnosis.diagnose(compiled, batch).table.equals(
+        diagnosis.diagnose(network, batch).table
+    )
+    with pytest.raises(ValueError, match="TorchScript"):
+        diagnosis.diagnose(torch.jit.script(network), batch)
+
+
 def test_what_the_model_raises_passes_through():
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         diagnosis.diagnose(nn.Linear(4, 4), normal(2, 3))

@@ -62,13 +62,13 @@ def diagnose(model: nn.Module, batch: Batch, loss: Callable | None = None) -> Re
     buffers, modes, hooks, random states and the batch are afterwards what they were, also after an
     error. Statistics are taken in float32, or in float64 where the values are or need it.
 
-    Raises ValueError for a batch that is empty or of another kind, a model without layers that
-    hold weights or without an output of real numbers, a loss that is no scalar or depends on no
-    layer, and where batch norm gets one value for each channel. What the model itself raises
-    passes through. Not seen are layers inside TorchScript, and behind reentrant checkpointing
-    gradients.
+    Raises ValueError for a batch that is empty or of another kind; a model without layers that
+    hold weights, without an output of real numbers, or compiled by TorchScript; a loss that is no
+    scalar or depends on no layer; and where batch norm gets one value for each channel. What the
+    model itself raises passes through. Behind reentrant checkpointing gradients are not seen.
     """
     passing.check_batch(model, batch)
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     analysis = Analysis(model, passing.watch(model, batch, loss))
     found = [finding for check in _CHECKS for finding in check(analysis)]
     found.sort(key=lambda finding: finding.severity != "fault")

@@ -50,6 +50,11 @@ def check_batch(network: nn.Module, batch: Batch) -> None:
             f"The model is {type(network).__name__}; expected an nn.Module, such as "
             "nn.Sequential(nn.Linear(4, 2))."
         )
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise ValueError(
+            f"{type(network).__name__} is compiled by TorchScript, or holds what is, and takes no "
+            "hooks; expected plain modules. Give the model as it was before torch.jit."
+        )
     known = isinstance(batch, Tensor | tuple | list | Mapping)
     known = known and not (isinstance(batch, Tensor) and batch.ndim == 0)
     if not known or not len(batch):
