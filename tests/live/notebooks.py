@@ -68,12 +68,14 @@ class Notebook:
         """Leave a picture of the whole notebook, in parts where it is very tall."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         wide = self.page.viewport_size
-        height = self.page.locator(".jp-WindowedPanel-inner").evaluate("e => e.scrollHeight")
-        self.page.set_viewport_size({**wide, "height": min(height + 150, TALLEST)})
-        for part in range(-(-height // TALLEST)):
+        left = self.page.locator(".jp-WindowedPanel-inner").evaluate("e => e.scrollHeight")
+        for part in range(-(-left // TALLEST)):
+            # The panel is somewhat lower than the window.
+            self.page.set_viewport_size({**wide, "height": min(left + 150, TALLEST)})
             self.page.locator(".jp-WindowedPanel-outer").evaluate(
-                "(panel, top) => panel.scrollTo(0, top)", part * TALLEST
+                "(panel, top) => panel.scrollTo(0, top)", part * (TALLEST - 150)
             )
+            left -= TALLEST - 150
             self.page.wait_for_timeout(300)  # the paint
             name = f"{self.path.stem}-{part + 1}.jpeg" if part else f"{self.path.stem}.jpeg"
             self.page.screenshot(path=SCREENSHOTS / name, quality=80, timeout=PATIENCE)
