@@ -72,10 +72,12 @@ class Laboratory:
         return self.box.get_by_role("button", name=re.compile(r"^(Start|Go on)$"))
 
     def trains(self) -> None:
-        expect(self.box).to_contain_text("Training: step", timeout=SOON)
+        expect(self.button("Stop")).to_be_enabled(timeout=SOON)
+        expect(self.box).to_contain_text(re.compile(r"This run: .* Step \d+ of"), timeout=SOON)
 
     def has_stopped(self) -> None:
-        expect(self.box).to_contain_text("Stopped: step")
+        expect(self.box).to_contain_text("Stopped")
+        expect(self.button("Stop")).to_be_disabled()
 
     def tab(self, label: str) -> Locator:
         return self.box.get_by_role("tab", name=label, exact=True)
