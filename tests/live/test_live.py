@@ -1,10 +1,11 @@
-"""Every notebook of the book, run in a real JupyterLab, is what was committed."""
+"""Every notebook of the book, run in a real JupyterLab, is what was committed, and alive."""
 
 import nbformat
 import notebooks
 import pytest
 from conftest import ROOT, Lab
-from notebooks import CHART
+from laboratories import Laboratory
+from notebooks import CHART, Notebook
 from playwright.sync_api import Browser
 
 from helpers.publishing import storing
@@ -22,6 +23,8 @@ def test_a_notebook_runs_and_gives_what_was_committed(browser: Browser, lab: Lab
         notebook.draws_its_charts(charts)
         notebook.picture()
         saved = notebook.saved()
+        source = "".join(cell.source for cell in code)
+        laboratories_are_alive(notebook, source.count("widgets.laboratory("))
         notebook.asks_no_other_host()
         notebook.complains_about_nothing()
     storing.strip(saved)
@@ -32,3 +35,16 @@ def test_a_notebook_runs_and_gives_what_was_committed(browser: Browser, lab: Lab
         assert not kinds & {"error", "stderr"}, f"code cell {number}: {after.outputs}"
         assert after.outputs == before.outputs, f"code cell {number} gives something else"
     assert saved.cells == committed.cells
+
+
+def laboratories_are_alive(notebook: Notebook, number: int):
+    """Each has taken the place of its chart and follows a key and a button."""
+    assert notebook.page.locator(".first-weights-laboratory").count() == number
+    for one in (Laboratory(notebook, at) for at in range(number)):
+        one.is_alone()
+        if one.sigma().is_visible():  # as it is for all networks but the LSTM
+            one.changes(one.button("Glorot").click)
+            one.sigma().focus()
+            one.changes(lambda: notebook.page.keyboard.press("ArrowRight"))
+        one.changes(one.button("New seed").first.click)
+        one.is_accessible()
