@@ -43,8 +43,12 @@ def laboratories_are_alive(notebook: Notebook, number: int):
     for one in (Laboratory(notebook, at) for at in range(number)):
         one.is_alone()
         if one.sigma().is_visible():  # as it is for all networks but the LSTM
-            one.changes(one.button("Glorot").click)
+            one.button("PyTorch").click()
+            one.settles()
+            one.changes(one.button("Glorot").click)  # another σ, wherever it stood at first
+            one.settles()
             one.sigma().focus()
             one.changes(lambda: notebook.page.keyboard.press("ArrowRight"))
+            one.settles()
         one.changes(one.button("New seed").first.click)
         one.is_accessible()
