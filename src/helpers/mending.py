@@ -5,8 +5,6 @@ and measures each layer's output before and after.
 """
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from html import escape
 
@@ -16,11 +14,11 @@ from torch import Tensor, nn
 
 from helpers import checks, data_dependent, devices, diagnosis, initializers, layerwise, tables
 from helpers.diagnosis import expecting
+from helpers.diagnosis.passing import as_in_training
 from helpers.layerwise import Batch
 
 #: What `repair` can do, by name: the schemes, and two that look at the network.
 SCHEMES = ("lsuv", "fitting", *initializers.SCHEMES)
-_DROPPING = (nn.modules.dropout._DropoutNd,)
 
 
 @dataclass(frozen=True)
@@ -100,7 +98,7 @@ def repair(
             f"sigma is {sigma!r} and gain {gain!r}, but {scheme!r} finds the scale itself. Leave "
             "them out, or take the scheme 'normal'."
         )
-    with _as_in_training(model), torch.no_grad(), layerwise.treated(model, batch) as layers:
+    with as_in_training(model), torch.no_grad(), layerwise.treated(model, batch) as layers:
         before, sizes = _measured(model, batch, layers), _weights(layers)
         done = [layer for layer in layers if layer.state == "set"]
         names = {layer.name: scheme for layer in done}
@@ -163,21 +161,3 @@ def _measured(model: nn.Module, batch: Batch, layers: list[layerwise.Layer]) -> 
 
 def _weights(layers: list[layerwise.Layer]) -> list[float]:
     return [devices.double(one.module.weight).square().mean().sqrt().item() for one in layers]
-
-
-@contextmanager
-def _as_in_training(model: nn.Module) -> Iterator[None]:
-    """Training mode, but dropout off; afterwards every module's own mode again."""
-    modes = {module: module.training for module in model.modules()}
-    try:
-        model.train()
-        for module in modes:
-            if isinstance(module, _DROPPING) or type(module).__name__ in (
-                "Dropout",
-                "StochasticDepth",
-            ):
-                module.eval()
-        yield
-    finally:
-        for module, mode in modes.items():
-            module.training = mode

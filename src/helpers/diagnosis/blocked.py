@@ -70,7 +70,7 @@ def _norms(analysis: Analysis) -> list[Finding]:
             continue
         after = analysis.graph.follow(use)
         if not (after.additions or after.product or after.output):
-            name = {m: n for n, m in analysis.network.named_modules()}[use.module]
+            name = analysis.named[use.module]
             later = [u for u in analysis.uses if use.node in u.inputs or u in after.next]
             found.append(
                 Finding(

@@ -73,7 +73,7 @@ def _why(analysis: Analysis, use: Use) -> tuple[float, str, str]:
     if norm is not None and getattr(norm.module, "bias", None) is not None:
         scale = math.sqrt(moments.second_moment(norm.module.weight)) or 1.0
         shift = norm.module.bias.detach().double().mean().item() / scale
-        name = {m: n for n, m in analysis.network.named_modules()}[norm.module]
+        name = analysis.named[norm.module]
         return (
             shift,
             f"The shift of the normalizer {name!r} lies {-shift:.2g} standard deviations below 0.",

@@ -37,6 +37,7 @@ class Analysis:
 
     def __init__(self, network: nn.Module, record: Record):
         self.network, self.record, self.uses = network, record, record.uses
+        self.named = {module: name for name, module in network.named_modules()}
         self.graph = Graph(record)
         self.after = self.graph.after
         self.additions = shortcuts.additions(self.graph)

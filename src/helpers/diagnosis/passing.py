@@ -14,7 +14,7 @@ from helpers.layerwise import Batch
 
 
 @contextmanager
-def _as_in_training(network: nn.Module):
+def as_in_training(network: nn.Module):
     """Training mode but for what drops at random; at the end every module as it was.
 
     That takes in plain attributes: a mode, a counter, a state carried from pass to pass, the
@@ -85,7 +85,7 @@ def watch(network: nn.Module, batch: Batch, loss: Callable | None) -> Record:
         torch.random.fork_rng(devices=sorted(gpus)),
         torch.inference_mode(False),
         torch.enable_grad(),
-        _as_in_training(network),
+        as_in_training(network),
         mode.hooked(network),
     ):
         with mode:
