@@ -66,6 +66,7 @@ results: $(VENV)/.everything
 	for name in $$($(BIN)/python -m helpers list --names); do \
 	  $(BIN)/python -m helpers run $$name --device $(DEVICE) || exit 1; \
 	done
+	$(BIN)/python -m helpers survey --out book/results
 
 check: $(VENV)/.everything
 	$(BIN)/python -m helpers check --device $(DEVICE)
