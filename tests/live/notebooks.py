@@ -37,7 +37,10 @@ class Notebook:
         self.page.locator(".jp-Dialog .jp-mod-accept").click()
         self.page.wait_for_function("window.ran !== null", timeout=RUN)
         ran = self.page.evaluate("window.ran")
-        assert ran is True, f"not every cell ran: {ran}"
+        if ran is not True:
+            outputs = [o for cell in self.saved().cells for o in cell.get("outputs", ())]
+            errors = [f"{o.ename}: {o.evalue}" for o in outputs if o.output_type == "error"]
+            raise AssertionError(f"not every cell ran ({ran}): {errors}")
 
     def saved(self) -> NotebookNode:
         """Save the notebook, and return what lies on the disk."""
