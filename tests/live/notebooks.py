@@ -15,6 +15,8 @@ SCREENSHOTS = ROOT / "_build" / "screenshots" / "live"
 TALLEST = 16_000  # pixels, a picture that Chromium takes
 #: What JupyterLab says on its own account, and not about a notebook of ours.
 ITS_OWN = ("Could not restore the debugger state",)  # when a kernel restarts
+#: The extension that draws MyST: it names the references that lead out of a notebook, as errors.
+MYST = "/lab/extensions/jupyterlab-myst/"
 #: Milliseconds: for a notebook to appear, and for it to run to its end.
 PATIENCE, RUN = 60_000, 300_000
 
@@ -100,7 +102,8 @@ def opened(browser: Browser, lab: Lab, name: str, width: int = 1280) -> Iterator
             route.abort()
 
     def hear(said: ConsoleMessage) -> None:
-        if said.type == "error" and not said.text.startswith(ITS_OWN):
+        its_own = MYST in said.location["url"] or said.text.startswith(ITS_OWN)
+        if said.type == "error" and not its_own:
             notebook.complaints.append(f"{said.text} ({said.location['url']})")
 
     context.route("**/*", guard)

@@ -18,11 +18,12 @@ INK = "black"  # neutral marks: the page draws black in its text color, light or
 
 @alt.theme.register("first-weights", enable=True)
 def theme() -> alt.theme.ThemeConfig:
-    """Fonts, greys and the palette, over a transparent page."""
+    """Fonts, greys and the palette, over white."""
     font = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
     return {
         "config": {
-            "background": "transparent",
+            # For JupyterLab's dark theme, where black ink would be lost; pages let theirs through.
+            "background": "white",
             "font": font,
             "view": {"stroke": None, "continuousWidth": WIDTH, "continuousHeight": 260},
             "range": {"category": PALETTE, "symbol": SHAPES},
