@@ -2,6 +2,7 @@
 
 import html
 import math
+import re
 import textwrap
 from dataclasses import dataclass
 
@@ -177,7 +178,8 @@ class Report:
 
 def _number(value) -> str:
     if isinstance(value, str):
-        return value
+        # Of several rules that are one where fans are equal, the first will do for a table.
+        return re.sub(r" or .*? \(fan_in = fan_out here\)", " (fan_in = fan_out)", value)
     if value is None or value != value:
         return "–"
     return f"{significant(float(value), 3, floor=0.0):.3g}"
