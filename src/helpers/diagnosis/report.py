@@ -15,7 +15,7 @@ _SHOWN = 40  # rows of the table in a report to read; `Report.table` has all
 _COLUMNS = {
     "layer": "layer",
     "scheme": "weights",
-    "gain2": "fan_in·E[w²]",
+    "gain2": "fan_in · E[w²]",
     "activation": "then",
     "forward": "signal",
     "expected_forward": "signal, expected",
