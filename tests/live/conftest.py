@@ -103,6 +103,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder.mkdir()
     for notebook in sorted((ROOT / "book").glob("*.ipynb")):
         shutil.copy(notebook, folder)
+    # The pictures that chapters show: with MyST in JupyterLab, they are asked for there too.
+    shutil.copytree(ROOT / "book" / "_static", folder / "_static")
     server, lab = start(folder, log, home, port), Lab(f"http://127.0.0.1:{port}", folder)
     try:
         wait_for(server, lab, log)
