@@ -12,7 +12,7 @@ import pytest
 from nbformat import v4
 
 from helpers import publishing
-from helpers.publishing import drawing, press, printing
+from helpers.publishing import drawing, frames, press, printing
 
 SLIDER = {"name": "s", "value": -1.0, "bind": {"input": "range", "min": -2, "max": 0, "name": "s "}}
 
@@ -24,7 +24,7 @@ def cells_of(table):
 def test_a_frame_becomes_a_table_with_its_index_at_the_left():
     frame = pd.DataFrame({("a", "x"): [1, 2, 3], ("a", "y"): [4, 5, 6], ("b", "x"): [7, 8, 9]})
     frame.index = pd.MultiIndex.from_tuples([("p", "q"), ("p", "r"), ("s", "q")])
-    spec, table = printing.table_of(frame.to_html())
+    spec, table = frames.table_of(frame.to_html())
     assert spec["spec"] == "llRRR"
     head, below, *body = cells_of(table)
     assert (head, below) == (["", "", "a", "b"], ["", "", "x", "y", "x"])
@@ -38,7 +38,7 @@ def test_a_frame_becomes_a_table_with_its_index_at_the_left():
 
 def test_html_that_is_no_frame_is_refused():
     with pytest.raises(ValueError, match="expected the HTML of a data frame, got '<b>no</b>'"):
-        printing.table_of("<b>no</b>")
+        frames.table_of("<b>no</b>")
 
 
 def test_where_the_sliders_of_a_printed_chart_stand():
@@ -178,3 +178,12 @@ def test_only_a_sound_book_leaves_the_press(tmp_path, monkeypatch, log, status, 
         with pytest.raises(RuntimeError, match=said):
             press.print_book(source, tmp_path / "out")
         assert not (tmp_path / "out").exists()
+
+
+def test_a_report_keeps_its_words_and_its_code_before_the_table():
+    html = "<p>A fault.</p><ol><li><p>Why.</p><pre><code>mend()\n</code></pre></li></ol>"
+    table = "<table class='dataframe'><thead><tr><th>a</th></tr></thead><tbody></tbody></table>"
+    said = frames.words_of(html + table + "<p>behind</p>")
+    assert [type(node).__name__ for node in said] == ["paragraph", "paragraph", "literal_block"]
+    assert [node.astext() for node in said] == ["A fault.", "Why.", "mend()\n"]
+    assert frames.words_of("<table class='dataframe'></table>") == []

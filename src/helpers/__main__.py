@@ -90,7 +90,9 @@ def main(arguments: list[str] | None = None) -> int:
         elif options.command == "check":
             return _check(options)
         elif options.command == "bench":
-            _bench(options)
+            from helpers import timing  # each benchmark imports what it measures
+
+            timing.show(options)
         else:
             changes = {option: getattr(options, option) for option in experiments.OPTIONS}
             experiment = experiments.choose(options.name, **changes)
@@ -153,7 +155,7 @@ def _diagnose(options: argparse.Namespace) -> int:
         print(f"\nAfter repair(model, batch, {options.repair!r}):")
         print(helpers.repair(network, batch, options.repair, generator=draw).summary)
         print(helpers.diagnose(network, batch).verdict)
-    return 1 if any(finding.severity == "fault" for finding in report.findings) else 0
+    return 1 if report.faults else 0
 
 
 def _survey(options: argparse.Namespace) -> int:
@@ -190,99 +192,6 @@ def _check(options: argparse.Namespace) -> int:
             print(finding, flush=True)
             passed &= finding.passed
     return 0 if passed else 1
-
-
-def _bench(options: argparse.Namespace) -> None:
-    """Print the benchmark; store it only where a folder is given."""
-    if options.what == "pages":
-        _bench_pages(options)
-        return
-    from helpers import benchmarks, costs, tables
-
-    rounds = options.rounds or 3
-    if options.what == "normalization":
-        table, provenance = costs.normalization(device=options.device, rounds=rounds)
-        print(f"{provenance['device']}, {provenance['threads']} threads, {provenance['processor']}")
-        print(tables.significant(table, digits=3).to_string(index=False))
-        _keep(options, "normalization", table, provenance)
-        return
-    if options.what == "memory":
-        _bench_memory(options)
-        return
-    if options.what == "widgets":
-        _bench_widgets(options)
-        return
-    table, provenance = benchmarks.bench(
-        device=options.device,
-        root=options.data,
-        rounds=rounds,
-        progress=lambda line: print(line, file=sys.stderr),
-    )
-    print(f"{provenance['device']}, {provenance['threads']} threads, {provenance['processor']}")
-    print(f"matrix product, GFLOP/s: {provenance['matmul_peak_gflops']}")
-    print(tables.significant(table, digits=3).to_string(index=False))
-    figure = results.read("figure-1")
-    last = figure[(figure.quantity == "test_accuracy") & (figure.scheme == "he")]
-    last = last[last.epoch == last.epoch.max()].groupby("precision").value.agg(["min", "max"])
-    print(f"test accuracy of He's start after 12 epochs, stored in figure-1:\n{last.to_string()}")
-    _keep(options, "benchmarks", table, provenance)
-
-
-def _bench_memory(options: argparse.Namespace) -> None:
-    """Print what every notebook needs; store it where a folder is given."""
-    from helpers import footprint
-
-    table, provenance = footprint.bench(
-        footprint.notebooks(options.pages),
-        limit=options.limit or 1024,
-        progress=lambda line: print(line, file=sys.stderr),
-    )
-    limit = provenance["configuration"]["limit_mb"]
-    print(f"torch {provenance['configuration']['torch']}, {provenance['processor']}")
-    print(f"limit: {limit} MB" if limit else "no limit: a control group could not be made")
-    print(table.to_string(index=False))
-    if options.out is not None:
-        results.write("benchmarks-memory", table, provenance, options.out)
-
-
-def _bench_widgets(options: argparse.Namespace) -> None:
-    """Print how soon the laboratory answers; store it where a folder is given."""
-    from helpers import latency, tables
-
-    table, provenance = latency.widgets(moves=options.rounds or 30)
-    print(f"{provenance['processor']}, {provenance['threads']} threads, load {provenance['load']}")
-    print(tables.significant(table, digits=3).to_string(index=False))
-    print("memory, MB: {imports} after imports, {peak} at most".format(**provenance["memory_mb"]))
-    if options.out is not None:
-        results.write("benchmarks-widgets", table, provenance, options.out)
-
-
-def _bench_pages(options: argparse.Namespace) -> None:
-    """Print what the pages weigh and how fast they open; store it where a folder is given."""
-    from helpers import page_speed, tables
-
-    table, provenance = page_speed.bench(
-        root=results.FOLDER.parents[1],
-        pages=options.pages,
-        rounds=options.rounds or 5,
-        progress=lambda line: print(line, file=sys.stderr),
-    )
-    print(f"{provenance['device']}, {provenance['processor']}, {provenance['seconds']:.0f} s")
-    columns = table.pivot(
-        index=["condition", "page", "book"], columns="quantity", values="median"
-    ).dropna(axis=1, how="all")
-    print(tables.significant(columns, digits=3).to_string())
-    print("the heaviest page, KB by file:", provenance["heaviest"])
-    print("asked for and not had:", provenance["unanswered"] or "nothing")
-    print("beyond the aims:", *(page_speed.misses(table) or ["nothing"]), sep="\n  ")
-    if options.out is not None:
-        results.write("benchmarks-pages", table, provenance, options.out)
-
-
-def _keep(options: argparse.Namespace, name: str, table, provenance: dict) -> None:
-    if options.out is not None:
-        device = options.device.partition(":")[0]
-        results.write(f"{name}-{device}", table, provenance, options.out)
 
 
 def _count(text: str) -> int:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import vl_convert
-from bs4 import BeautifulSoup
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
@@ -20,67 +19,13 @@ from sphinx.transforms.post_transforms.images import ImageConverter
 from sphinx.util.texescape import escape
 from sphinx_exercise.nodes import exercise_enumerable_node
 
+from . import frames
+
 FILE = "first-weights.tex"
 LOGO = "book-logo.pdf"
 LONG = re.compile(r"\w{40,}")
 SOURCES = "sources"
 SUBTITLE = "An interactive article on neural-network initialization"
-
-
-def table_of(html: str) -> list[nodes.Element]:
-    """Return pandas' HTML as a table of docutils, behind its columns' alignment: index, numbers.
-
-    Raises `ValueError` where there is no table with a head and a body.
-    """
-    found = BeautifulSoup(html, "html.parser").select_one("table.dataframe")
-    if not (found and found.thead and found.tbody):
-        raise ValueError(f"expected the HTML of a data frame, got {html[:60]!r}")
-    leading = max(len(row.find_all("th")) for row in found.tbody.find_all("tr"))
-    head, body = (_rows(part) for part in (found.thead, found.tbody))
-    columns = sum(1 + entry.get("morecols", 0) for entry in head[0])
-    group = nodes.tgroup("", *[nodes.colspec(colwidth=1) for _ in range(columns)], cols=columns)
-    group += [nodes.thead("", *head), nodes.tbody("", *body)]
-    spec = "l" * leading + "R" * (columns - leading)  # R breaks lines where all is too wide
-    return [addnodes.tabular_col_spec(spec=spec), nodes.table("", group)]
-
-
-def _rows(part: Any) -> list[nodes.row]:
-    """Return the rows of a head or a body; a cell over many rows stands in its first of them."""
-    made, below = [], {}  # below: how many rows are still to come under the cell at a column
-    for row in part.find_all("tr"):
-        entries, cells, column = nodes.row(), iter(row.find_all(["th", "td"])), 0
-        while True:
-            if below.get(column, 0):
-                below[column] -= 1
-                entries += nodes.entry()
-                column += 1
-                continue
-            cell = next(cells, None)
-            if cell is None:
-                break
-            text, wide = cell.get_text().strip(), int(cell.get("colspan", 1))
-            entry = nodes.entry("", *([nodes.paragraph("", text)] if text else []))
-            if wide > 1:
-                entry["morecols"] = wide - 1
-            below[column] = int(cell.get("rowspan", 1)) - 1
-            entries += entry
-            column += wide
-        made.append(entries)
-    return made
-
-
-class FrameTables(SphinxPostTransform):
-    """Set data frames as tables. MyST-NB would choose their text, which breaks wide ones in two."""
-
-    formats = ("latex",)
-    default_priority = 3  # before MyST-NB chooses, at 4
-
-    def run(self, **kwargs: Any) -> None:
-        """Put a table in the place of each output that has one in HTML."""
-        for raw in list(self.document.findall(nodes.raw)):
-            bundle = raw.parent.parent
-            if raw["format"] == "html" and bundle.get("nb_element") == "mime_bundle":
-                bundle.replace_self(table_of(raw.astext()))
 
 
 class DrawingCode(SphinxPostTransform):
@@ -253,5 +198,5 @@ def setup(app: Sphinx) -> None:
     """Register the hooks and the transforms."""
     app.connect("config-inited", _configure, priority=700)  # the addresses are known by then
     app.connect("builder-inited", _begin)
-    for transform in (FrameTables, DrawingCode, Structure, Sources, SvgToPdf):
+    for transform in (frames.FrameTables, DrawingCode, Structure, Sources, SvgToPdf):
         app.add_post_transform(transform)
